@@ -1,0 +1,1 @@
+"""The demo vendor, its published site, and the demo."""

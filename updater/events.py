@@ -1,0 +1,65 @@
+"""What the story says while it works: one mouth, frozen words.
+
+The lawful order, which a test asserts for every story:
+
+* `StepStarted` opens a step, any number of `Progressed` follow, `StepDone` closes it; steps do not nest.
+* `Noticed` may come at any time.
+* After a failure nothing is said any more: the error itself is raised.
+
+The command line's bars, JSON lines and the receipt are listeners to the same stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """The steps of an update, in the order in which they happen."""
+
+    DOWNLOAD = "download"
+    CHECK = "check"
+    ENTER = "enter"
+    READ = "read"
+    ERASE = "erase"
+    WRITE = "write"
+    VERIFY = "verify"
+    LEAVE = "leave"
+    CONFIRM = "confirm"
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step begins. `total` is in bytes, or None where the amount of work is not known."""
+
+    step: Step
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """`done` bytes of the step's total are done."""
+
+    step: Step
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """A step ended well after `ms` milliseconds of the wire's clock."""
+
+    step: Step
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something the person may want to know; one plain sentence."""
+
+    text: str
+
+
+Event = StepStarted | Progressed | StepDone | Noticed
+Emit = Callable[[Event], None]

@@ -1,0 +1,1 @@
+"""Virtual STM32 devices that behave like the silicon table says."""
