@@ -153,6 +153,35 @@ def _name(kind: type[State] | type[StatusCode], value: int) -> str:
         return f"{kind.__name__} {value}"
 
 
+class Functional(NamedTuple):
+    """The DFU functional descriptor (DFU 1.1 section 4.1.3), taken from the configuration descriptor.
+
+    It is never requested by itself: 0x21 is also HID's type, and such a request hangs the C5 ROM.
+    """
+
+    attributes: int
+    detach_timeout_ms: int
+    transfer_size: int
+    bcd_dfu_version: int
+
+    @property
+    def will_detach(self) -> bool:
+        """bitWillDetach: the device leaves the bus by itself after DETACH."""
+        return bool(self.attributes & 0x08)
+
+    @classmethod
+    def find(cls, descriptors: bytes) -> Self | None:
+        """The first functional descriptor among an interface's extra descriptors, or None."""
+        at = 0
+        while at + 2 <= len(descriptors) and descriptors[at] >= 2:
+            part = descriptors[at : at + descriptors[at]]
+            if part[1] == 0x21 and len(part) in (7, 9):
+                words = [int.from_bytes(part[n : n + 2], "little") for n in (3, 5, 7)]
+                return cls(part[2], words[0], words[1], words[2])
+            at += len(part)
+        return None
+
+
 class WireError(Exception):
     """Something between script and device; the driver throws it into the script."""
 

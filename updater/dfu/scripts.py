@@ -1,0 +1,258 @@
+"""The DFU protocol as scripts: generators that yield requests and receive answers.
+
+A script knows the rules of DFU 1.1 and AN3156 and nothing of USB. `drive` runs one over anything that
+performs requests: a real device, a virtual one, or a table in a test. Errors of the wire are thrown into
+the script where it waits, so that a script may expect one.
+
+Rules that hold everywhere (AN3156, DFU 1.1 appendix A.2):
+* a download is only stored; the work happens on the next GETSTATUS, which answers dfuDNBUSY;
+* block 0 is a command, data starts at block 2, at pointer + (block - 2) x wTransferSize;
+  what that is for a short block is disputed, so only the last block of a run is ever short;
+* CLRSTATUS is legal in dfuERROR only, ABORT in the idle states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from updater.dfu.words import (
+    FIRST_BLOCK,
+    Answer,
+    Command,
+    DeviceRefused,
+    In,
+    Out,
+    ProtocolError,
+    Request,
+    Script,
+    Select,
+    Sleep,
+    Stalled,
+    State,
+    Status,
+    StatusCode,
+    T,
+    TimedOut,
+    WireError,
+    Wish,
+)
+
+IDLE_DEADLINE_MS = 45_000
+"""Longer than any single operation that an earlier, interrupted session may have left running (32 s)."""
+
+COMMAND_MAX_MS = 2_000
+"""A set-address is timed like the programming of one word; ROMs report up to 100 ms."""
+
+_BUSY = {State.dfuDNLOAD_SYNC, State.dfuDNBUSY}
+_ON_THE_WAY = _BUSY | {State.dfuMANIFEST_SYNC, State.dfuMANIFEST}
+_LONGEST_NAP_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How to move bytes with one device.
+
+    `poll_at_once`: ask again without waiting bwPollTimeout, where the silicon table says it is harmless.
+    `write_max_ms`: the ceiling for one block.
+    """
+
+    transfer_size: int
+    write_max_ms: int
+    poll_at_once: bool = False
+
+
+def drive(script: Script[T], perform: Callable[[Wish], Answer]) -> T:
+    """Run a script to its end and return its value. Wire errors are offered to the script first."""
+    try:
+        wish = next(script)
+        while True:
+            try:
+                answer = perform(wish)
+            except WireError as error:
+                wish = script.throw(error)
+            else:
+                wish = script.send(answer)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+def get_status() -> Script[Status]:
+    """GETSTATUS. Raises `ProtocolError` for anything but six bytes."""
+    return Status.parse((yield In(Request.GETSTATUS, 0, 6)))
+
+
+def select(alternate: int) -> Script[None]:
+    """SET_INTERFACE, which leaves a ROM in dfuIDLE."""
+    yield Select(alternate)
+
+
+def go_to_idle() -> Script[None]:
+    """Bring a device from any state to dfuIDLE, with legal requests only.
+
+    CLRSTATUS outside dfuERROR is stalled by some ROMs and makes others fail, so it is never sent on
+    suspicion. Raises `TimedOut` after `IDLE_DEADLINE_MS` and `ProtocolError` for an application.
+    """
+    started: float | None = None
+    while True:
+        status = yield from get_status()
+        started = status.at_ms if started is None else started
+        if status.state == State.dfuIDLE:
+            return
+        if status.at_ms - started > IDLE_DEADLINE_MS:
+            raise TimedOut(f"the bootloader did not become idle ({status})")
+        if status.state in (State.appIDLE, State.appDETACH):
+            raise ProtocolError("the device runs its application, not its bootloader")
+        if status.state in (State.dfuDNLOAD_IDLE, State.dfuUPLOAD_IDLE):
+            yield Out(Request.ABORT)
+        elif status.state in _ON_THE_WAY:
+            yield Sleep(_nap(status))
+        else:
+            # dfuERROR, or a state outside the standard: ST's library answers 15 after an unreadable
+            # UPLOAD and leaves it by CLRSTATUS only.
+            yield Out(Request.CLRSTATUS)
+
+
+def settle(since_ms: float, max_ms: int, *, poll_at_once: bool) -> Script[Status]:
+    """Poll until a stored download is done.
+
+    Returns the status in dfuDNLOAD-IDLE. Raises `DeviceRefused` in dfuERROR, `TimedOut` when `max_ms`
+    after `since_ms` the device is still busy, `ProtocolError` for any other state. The ceiling is ours:
+    bwPollTimeout is a hint that ROMs get wrong in both directions.
+    """
+    nap = 1
+    while True:
+        status = yield from get_status()
+        if status.state == State.dfuDNLOAD_IDLE:
+            return status
+        if status.state == State.dfuERROR:
+            raise DeviceRefused(f"the bootloader answered {status}", status.code)
+        if status.state not in _BUSY:
+            raise ProtocolError(f"the bootloader answered {status} where dfuDNBUSY was due")
+        if status.at_ms - since_ms > max_ms:
+            raise TimedOut(f"the bootloader was still busy after {max_ms / 1000:g} s")
+        if not poll_at_once:
+            yield Sleep(_nap(status))
+        elif nap > 1:
+            yield Sleep(nap)
+        nap = min(nap * 2, 64)
+
+
+def _nap(status: Status) -> int:
+    return min(max(status.poll_ms, 1), _LONGEST_NAP_MS)
+
+
+def set_address(address: int, *, poll_at_once: bool = False) -> Script[None]:
+    """Set the address pointer; ends in dfuDNLOAD-IDLE. Raises `DeviceRefused` for memory it does not know."""
+    sent = yield Out(Request.DNLOAD, 0, bytes([Command.SET_ADDRESS]) + address.to_bytes(4, "little"))
+    yield from settle(sent.at_ms, COMMAND_MAX_MS, poll_at_once=poll_at_once)
+
+
+def erase(address: int, max_ms: int, *, poll_at_once: bool = False) -> Script[None]:
+    """Erase the sector that holds `address`; ends in dfuDNLOAD-IDLE. OK is no proof: read it back."""
+    sent = yield Out(Request.DNLOAD, 0, bytes([Command.ERASE]) + address.to_bytes(4, "little"))
+    yield from settle(sent.at_ms, max_ms, poll_at_once=poll_at_once)
+
+
+def erase_with_stuck_busy(address: int, wait_ms: int) -> Script[None]:
+    """Erase a sector on a ROM that returns from the erase too early and stays dfuDNBUSY for ever.
+
+    The erase goes on in hardware, and another flash command before its end hangs the chip; so wait the
+    longest erase the datasheet allows, and only then leave dfuDNBUSY by the CLRSTATUS pair: the first puts
+    the ROM into dfuERROR, the second into dfuIDLE (USB trace in ST:234209; AN2606 table 136). A ROM without
+    the fault has ended in dfuDNLOAD-IDLE by then, and nothing is sent. The address pointer does not
+    survive. Raises `ProtocolError` when the pair does not end in dfuIDLE.
+    """
+    yield Out(Request.DNLOAD, 0, bytes([Command.ERASE]) + address.to_bytes(4, "little"))
+    status = yield from get_status()
+    yield Sleep(wait_ms)
+    if status.state == State.dfuDNBUSY:
+        status = yield from get_status()
+    if status.state == State.dfuERROR:
+        raise DeviceRefused(f"the bootloader answered {status}", status.code)
+    if status.state != State.dfuDNBUSY:
+        return
+    yield Out(Request.CLRSTATUS)
+    status = yield from get_status()
+    if status.state == State.dfuERROR:
+        yield Out(Request.CLRSTATUS)
+        status = yield from get_status()
+    if status.state != State.dfuIDLE:
+        raise ProtocolError(f"the stuck erase did not clear: {status}")
+
+
+def write(address: int, data: bytes, pace: Pace) -> Script[None]:
+    """Download `data` from `address` on as blocks 2, 3, … behind one address pointer.
+
+    Three control transfers a block: DNLOAD, GETSTATUS (starts the work), GETSTATUS (its result).
+    Ends in dfuDNLOAD-IDLE.
+    """
+    yield from set_address(address, poll_at_once=pace.poll_at_once)
+    for block, chunk in enumerate(_chunks(data, pace.transfer_size), FIRST_BLOCK):
+        sent = yield Out(Request.DNLOAD, block, chunk)
+        yield from settle(sent.at_ms, pace.write_max_ms, poll_at_once=pace.poll_at_once)
+
+
+def _chunks(data: bytes, size: int) -> Iterator[bytes]:
+    for at in range(0, len(data), size):
+        yield data[at : at + size]
+
+
+def read(address: int, length: int, pace: Pace) -> Script[bytes]:
+    """Upload `length` bytes from `address` on; ends in dfuIDLE.
+
+    UPLOAD is legal from dfuIDLE only, and set-address ends in dfuDNLOAD-IDLE: hence the first ABORT.
+    Raises `ProtocolError` when the device sends less than it was asked for.
+    """
+    yield from set_address(address, poll_at_once=pace.poll_at_once)
+    yield Out(Request.ABORT)
+    data = bytearray()
+    for block, at in enumerate(range(0, length, pace.transfer_size), FIRST_BLOCK):
+        wanted = min(pace.transfer_size, length - at)
+        answer = yield In(Request.UPLOAD, block, wanted)
+        if len(answer.data) != wanted:
+            raise ProtocolError(f"UPLOAD gave {len(answer.data)} of {wanted} bytes at 0x{address + at:08X}")
+        data += answer.data
+    yield Out(Request.ABORT)
+    return bytes(data)
+
+
+def read_if_allowed(address: int, length: int, pace: Pace) -> Script[bytes | None]:
+    """Like `read`, from any state, but a refusal is an answer: None, and the device is idle again."""
+    yield from go_to_idle()
+    try:
+        return (yield from read(address, length, pace))
+    except (Stalled, DeviceRefused):
+        yield from go_to_idle()
+        return None
+
+
+def leave(address: int, *, poll_at_once: bool = False) -> Script[None]:
+    """Start the program whose vector table is at `address` (AN3156, Leave DFU mode).
+
+    From the zero-length download on errors say nothing: many ROMs are gone before they answer. Whether
+    the application runs is seen by its coming back, not here.
+    """
+    yield from set_address(address, poll_at_once=poll_at_once)
+    try:
+        yield Out(Request.DNLOAD, 0)
+        yield from get_status()
+    except WireError:
+        return
+
+
+def detach(timeout_ms: int) -> Script[None]:
+    """Ask a running application to become its bootloader (DFU 1.1 section 5.1).
+
+    A device may be gone before it acknowledges.
+    """
+    try:
+        yield Out(Request.DETACH, timeout_ms)
+    except WireError:
+        return
+
+
+def is_protection(error: DeviceRefused) -> bool:
+    """Whether a refusal is how ROMs answer while read-out protection is on (AN3156)."""
+    return error.code == StatusCode.errVENDOR
