@@ -30,6 +30,7 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _NEEDS_ZIP_2_0 = 20
+_OWNER_MAY_READ = 0o600 << 16  # what zip tools write for a plain file; readers on DOS ignore it
 _NINETEEN_EIGHTY = 1 << 5 | 1  # MS-DOS date: 1 January of year 0, which is 1980
 
 
@@ -104,7 +105,9 @@ def _write(members: Mapping[str, bytes]) -> bytes:
         # version needed, flags, method (stored), time, date, CRC-32, two sizes, two lengths
         common = (_NEEDS_ZIP_2_0, 0, 0, 0, _NINETEEN_EIGHTY, zlib.crc32(data), len(data), len(data))
         header = _LOCAL.pack(b"PK\3\4", *common, len(raw), 0)
-        central.append(_CENTRAL.pack(b"PK\1\2", 20, *common, len(raw), 0, 0, 0, 0, 0, offset) + raw)
+        central.append(
+            _CENTRAL.pack(b"PK\1\2", 20, *common, len(raw), 0, 0, 0, 0, _OWNER_MAY_READ, offset) + raw
+        )
         local += [header, raw, data]
         offset += len(header) + len(raw) + len(data)
     directory = b"".join(central)

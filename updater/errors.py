@@ -96,6 +96,14 @@ class Refused(UpdaterError):
     advice = "Ask the vendor for an update that fits this device."
 
 
+class NoSuchRelease(UpdaterError):
+    """The update site lists no such product, channel or version."""
+
+    exit_status = 6
+    means = Refused.means
+    advice = "Check the link or the version with the one who sent it; the vendor may have taken it back."
+
+
 class NetworkFailed(UpdaterError):
     """The update site cannot be reached or does not answer like one."""
 

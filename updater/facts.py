@@ -213,6 +213,7 @@ class DeviceFacts:
     security_counter: int | None = None
     identity: IdentityFrom = IdentityFrom.NONE
     uid: bytes | None = None
+    idcode: int | None = None
     chip: str | None = None
     dev_id: int | None = None
     revision: str | None = None

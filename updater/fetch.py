@@ -82,7 +82,7 @@ class SiteFetcher(FetcherInterface):
         self._origin = _origin(urlsplit(base_url))
         _check_scheme(base_url, loopback_http=loopback_http)
         self._now_s = now_s
-        self._session = _session(self._origin[1], context or truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self._session = _session(self._origin, context)
         self.progress: Callable[[int], None] = _nobody_listens
 
     def close(self) -> None:
@@ -205,14 +205,19 @@ class _SystemTrust(HTTPAdapter):
         conn.ca_cert_dir = None
 
 
-def _session(host: str, context: ssl.SSLContext) -> requests.Session:
+def _session(origin: tuple[str, str, int | None], context: ssl.SSLContext | None) -> requests.Session:
+    scheme, host, _ = origin
     session = requests.Session()
     session.trust_env = False  # no ~/.netrc, no REQUESTS_CA_BUNDLE
     session.auth = _no_credentials
     session.headers.clear()
     session.headers.update({"User-Agent": f"updater/{__version__}", "Accept-Encoding": "identity"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.mount("https://", _SystemTrust(context))
+    session.adapters.clear()
+    if scheme == "https":
+        session.mount("https://", _SystemTrust(context or truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)))
+    else:
+        session.mount("http://", HTTPAdapter())
     if not _is_loopback(host) and not proxy_bypass(host):
         session.proxies.update(getproxies())
     return session

@@ -36,7 +36,7 @@ FLASH_END = 0x08FF_F000
 """Behind it lie one-time-programmable bytes and system memory. The chip's own map is the plan's business."""
 ADDRESS_ALIGNMENT = 4
 
-Product = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,15}\Z")]
+ProductId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,15}\Z")]
 Hardware = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,7}\Z")]
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,63}\Z")]
 File = Annotated[str, Meta(pattern=r"\Aimages/[a-z0-9][a-z0-9._-]{0,63}\Z")]
@@ -84,7 +84,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What a threshold of people has signed. Every field must be present."""
 
     schema: Annotated[int, Meta(ge=SCHEMA, le=SCHEMA)]
-    product: Product
+    product: ProductId
     hardware: Annotated[tuple[Hardware, ...], Meta(min_length=1, max_length=32)]
     version: Version
     security_counter: Annotated[int, Meta(ge=0, le=COUNTER_LIMIT)]

@@ -126,6 +126,18 @@ class Chip(_Row, frozen=True):
             return f"its flash is laid out differently from a {self.title}"
         return None
 
+    def serial_contradiction(self, serial: str | None, *, uid: bytes, idcode: int) -> str | None:
+        """In words: this ROM's serial is not the one that the application's UID and IDCODE foretold.
+
+        Of an IDCODE serial only the first eight digits count: the rest is a register that a debugger
+        may have written to.
+        """
+        predicted = self.predicted_serial(uid=uid, idcode=idcode)
+        digits = 8 if self.serial.value == "idcode" else len(predicted)
+        if serial is None or serial[:digits].upper() != predicted[:digits]:
+            return f"its bootloader has serial {serial}, but {predicted} was to be expected"
+        return None
+
     def rev_id_of(self, serial: str | None) -> int | None:
         """REV_ID out of the ROM's serial, where the row says that it is the IDCODE."""
         if self.serial.value != "idcode" or serial is None or len(serial) < 8:

@@ -149,8 +149,6 @@ def parse_envelope(data: bytes) -> Envelope:
         raise NotTrusted(f"the signed envelope is larger than {ENVELOPE_LIMIT_BYTES} bytes")
     try:
         strict = msgspec.json.decode(data, type=_Envelope)
-        if not data.isascii() or msgspec.json.encode(strict, order="sorted") != data:
-            raise NotTrusted("the signed envelope is not in its canonical form")
         if len(strict.signatures) > SIGNATURE_LIMIT:
             raise NotTrusted(f"the signed envelope has more than {SIGNATURE_LIMIT} signatures")
         if any(len(signature.keyid) > KEYID_LIMIT_CHARS for signature in strict.signatures):
@@ -158,7 +156,7 @@ def parse_envelope(data: bytes) -> Envelope:
         envelope = Envelope.from_dict(msgspec.to_builtins(strict))
     except (msgspec.MsgspecError, SecuresystemslibError, ValueError, RecursionError) as error:
         raise NotTrusted(f"the signed envelope cannot be read: {error}") from error
-    if format_envelope(envelope) != data:
+    if not data.isascii() or format_envelope(envelope) != data:
         raise NotTrusted("the signed envelope is not in its canonical form")
     return envelope
 

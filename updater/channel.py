@@ -1,0 +1,223 @@
+"""What the vendor's site offers, and its bytes: the TUF client.
+
+`tuf.ngclient` does the checking: who may say what is current, that it is fresh, that nothing went back,
+and that a download is what was named. What comes out is still only a file: it goes through the gate like
+one from a stick. Foreign exceptions end here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from semver import Version
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    LengthOrHashMismatchError,
+    RepositoryError,
+)
+from tuf.api.metadata import TargetFile  # type: ignore[attr-defined] # public, but not in __all__
+from tuf.ngclient.config import UpdaterConfig
+from tuf.ngclient.updater import Updater
+
+from updater.errors import NetworkFailed, NoSuchRelease, NotTrusted, StorageFailed
+from updater.events import Emit, Progressed, Step, StepDone, StepStarted
+from updater.facts import Channel, parse_version
+from updater.fetch import FileChanged, LoginPage, SiteFetcher
+from updater.manifest import COUNTER_LIMIT, Manifest
+from updater.vendor import Vendor
+
+BUNDLE_LIMIT_BYTES = 64 * 1024 * 1024
+ROOT_STEP_LIMIT = 64
+
+_FROM_FILE = "Ask the vendor for the update as a file and open that; it needs no internet."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A release that the site lists. Advice until the gate has seen the bundle: see `require_as_offered`."""
+
+    product: str
+    channel: Channel
+    version: Version
+    security_counter: int
+    length: int
+    sha256: str
+    target_path: str
+
+
+class _Custom(msgspec.Struct, frozen=True):
+    """What the channel says beside length and hash. Newer sites may say more."""
+
+    version: str
+    security_counter: Annotated[int, Meta(ge=0, le=COUNTER_LIMIT)]
+
+
+class UpdateSite:
+    """The vendor's site, seen through the metadata kept in `folder`.
+
+    One process at a time may use a folder; the state folder's lock sees to that. One object sees one
+    state of the site: make a new one to look again. `fetcher` replaces the network in tests.
+
+    Every method raises NetworkFailed, NotTrusted or StorageFailed; the device is untouched then.
+    """
+
+    def __init__(
+        self, vendor: Vendor, embedded_root: bytes, folder: Path, *, fetcher: SiteFetcher | None = None
+    ) -> None:
+        self._vendor = vendor
+        self._embedded_root = embedded_root
+        self._folder = folder
+        self._fetcher = fetcher
+        self._client: Updater | None = None
+
+    def offer(self, product: str, channel: Channel, version: Version | None) -> Offer:
+        """The channel's release of this version, or its current one for None.
+
+        Raises NoSuchRelease when the site lists none.
+        """
+        path = f"{channel}/{product}/{version or 'current'}.fwb"
+        with _in_our_words():
+            target = self._refreshed().get_targetinfo(path)
+        if target is None:
+            which = f"version {version} of" if version else "a release of"
+            raise NoSuchRelease(f"{self._vendor.name} does not offer {which} {product!r} in {channel}")
+        return _offer(target, product, channel, version)
+
+    def download(self, offer: Offer, emit: Emit) -> bytes:
+        """The bytes of an offer, exactly those that the site's metadata names. Not yet through the gate."""
+        began = time.monotonic()
+        emit(StepStarted(Step.DOWNLOAD, offer.length))
+        with _in_our_words():
+            client = self._refreshed()
+            target = client.get_targetinfo(offer.target_path)
+            if target is None or target.hashes.get("sha256") != offer.sha256:
+                raise NotTrusted("the update site does not list this release any more")
+            fetcher = self._site_fetcher()
+            fetcher.progress = lambda done: emit(Progressed(Step.DOWNLOAD, min(done, offer.length)))
+            try:
+                data = self._download(client, target)
+            finally:
+                fetcher.progress = lambda _done: None
+        emit(StepDone(Step.DOWNLOAD, round((time.monotonic() - began) * 1000)))
+        return data
+
+    def known_roots(self) -> tuple[bytes, ...]:
+        """Every root that this folder has met, by number, for the gate. Reads the folder only."""
+        folder = self._folder / "metadata" / "root_history"
+        with _in_our_words():
+            files = [path for path in folder.glob("*.root.json") if path.name.split(".")[0].isdecimal()]
+            newest = sorted(files, key=lambda path: int(path.name.split(".")[0]))[-ROOT_STEP_LIMIT:]
+            return tuple(path.read_bytes() for path in newest)
+
+    def _download(self, client: Updater, target: TargetFile) -> bytes:
+        """Download, with one clean second try; then read the file again and compare, it lay on a disk."""
+        file = self._folder / "downloads" / "bundle.fwb"
+        kept = client.find_cached_target(target, str(file))
+        if kept is None:
+            try:
+                client.download_target(target, str(file))
+            except (LengthOrHashMismatchError, FileChanged):  # replaced on the server, or a broken proxy
+                client.download_target(target, str(file))
+        data = file.read_bytes()
+        target.verify_length_and_hashes(data)
+        return data
+
+    def _site_fetcher(self) -> SiteFetcher:
+        if self._fetcher is None:
+            plain = self._vendor.repository.startswith("http:")
+            # parse_vendor has decided whether this vendor may use http; here it must be loopback as well
+            self._fetcher = SiteFetcher(self._vendor.repository, loopback_http=plain)
+        return self._fetcher
+
+    def _refreshed(self) -> Updater:
+        if self._client is None:
+            for name in ("metadata", "downloads"):
+                (self._folder / name).mkdir(parents=True, exist_ok=True)
+            client = Updater(
+                metadata_dir=str(self._folder / "metadata"),
+                metadata_base_url=f"{self._vendor.repository}metadata/",
+                target_base_url=f"{self._vendor.repository}targets/",
+                fetcher=self._site_fetcher(),
+                config=UpdaterConfig(max_root_rotations=ROOT_STEP_LIMIT),
+                bootstrap=self._embedded_root,
+            )
+            client.refresh()
+            self._client = client
+        return self._client
+
+
+def require_as_offered(offer: Offer, manifest: Manifest) -> None:
+    """The Uptane cross-check: what the server said must be what people have signed. Raises NotTrusted."""
+    said = (offer.product, str(offer.version), offer.security_counter)
+    signed = (manifest.product, str(manifest.version), manifest.security_counter)
+    if said != signed:
+        raise NotTrusted(
+            f"the update site announced {said[0]} {said[1]} (counter {said[2]}), but the signed bundle is "
+            f"{signed[0]} {signed[1]} (counter {signed[2]})",
+            advice="Tell the vendor: the update site does not say what was signed.",
+        )
+    if offer.channel not in manifest.channels:
+        raise NotTrusted(
+            f"{manifest.product} {manifest.version} was not signed for the channel {offer.channel}",
+            advice="Tell the vendor: the update site does not say what was signed.",
+        )
+
+
+def _offer(target: TargetFile, product: str, channel: Channel, version: Version | None) -> Offer:
+    try:
+        custom = msgspec.convert(target.custom, _Custom)
+        said = parse_version(custom.version)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise NotTrusted(f"the update site's entry {target.path} is wrong: {error}") from error
+    if version is not None and said != version:
+        raise NotTrusted(f"the update site lists version {said} under {target.path}")
+    if target.length > BUNDLE_LIMIT_BYTES or "sha256" not in target.hashes:
+        raise NotTrusted(f"the update site's entry {target.path} is not one of a bundle")
+    return Offer(
+        product=product,
+        channel=channel,
+        version=said,
+        security_counter=custom.security_counter,
+        length=target.length,
+        sha256=target.hashes["sha256"],
+        target_path=target.path,
+    )
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Translate what tuf and the operating system raise."""
+    try:
+        yield
+    except ExpiredMetadataError as error:
+        raise NotTrusted(
+            f"the update site's information has expired ({error}). This PC's clock says "
+            f"{datetime.now(UTC):%Y-%m-%d}; is that right?",
+            advice="Correct a wrong date. If it is right, ask the vendor for the update as a file.",
+        ) from error
+    except DownloadLengthMismatchError as error:
+        raise NotTrusted("the update site sends more than it announced", advice=_FROM_FILE) from error
+    except LoginPage as error:
+        raise NetworkFailed(
+            str(error), advice="Open a web page in the browser, log in to the network, and try again."
+        ) from error
+    except DownloadError as error:
+        raise NetworkFailed(str(error), advice=f"Check the internet connection. {_FROM_FILE}") from error
+    except LengthOrHashMismatchError as error:
+        raise NotTrusted("the download is not what the update site announced", advice=_FROM_FILE) from error
+    except RepositoryError as error:
+        raise NotTrusted(f"the update site cannot be trusted: {error}", advice=_FROM_FILE) from error
+    except OSError as error:
+        raise StorageFailed(
+            f"the folder for update information cannot be used: {error.strerror or error}"
+        ) from error

@@ -1,0 +1,197 @@
+"""The deed: carry out a plan on an open bootloader, in the safe order (architecture decision 7).
+
+Every sector is erased, proved blank, written and read back before the next one is touched; the sector
+with the vector table comes first and its first granule last of all. So at any moment the device either
+runs what it ran, or cannot start at all, or is complete: never half old and half new. Sector by sector
+rather than in phases, because then some sector always holds what the journal recorded, and the device
+can be known again after a cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+from updater.dfu.scripts import erase, erase_with_stuck_busy, go_to_idle, leave, read, write
+from updater.dfu.words import DeviceRefused, Stalled, StatusCode, WireError
+from updater.errors import DeviceIs, NotFinished, Protected
+from updater.events import Emit, Noticed, Progressed, Step, StepDone, StepStarted
+from updater.facts import Sector, Segment
+from updater.plan import ERASED, Plan, SectorPlan
+from updater.usbio import Clock, Wire
+
+Contents = Mapping[int, tuple[bytes, ...]]
+"""What sectors hold, by their address; several contents where a cut may leave either."""
+
+
+class Remember(Protocol):
+    """Told of sectors whose content is known, and whether an erase may have begun."""
+
+    def __call__(self, contents: Contents, *, touched: bool) -> None: ...
+
+
+class Steps:
+    """Times the steps of one update and reports how far each is. Says what the events' law allows."""
+
+    def __init__(self, emit: Emit, clock: Clock) -> None:
+        self._emit, self._clock = emit, clock
+        self._ms: dict[Step, float] = {}
+        self._done: dict[Step, int] = {}
+        self._now: Step | None = None
+
+    @contextmanager
+    def whole(self, step: Step, total: int | None = None) -> Iterator[None]:
+        """A step done in one go."""
+        self.open(step, total)
+        with self.during(step):
+            yield
+        self.close(step)
+
+    def open(self, step: Step, total: int | None = None) -> None:
+        """Begin a step. Erase, write and verify are open together and take turns."""
+        self._ms[step], self._done[step] = 0.0, 0
+        self._emit(StepStarted(step, total))
+
+    @contextmanager
+    def during(self, step: Step) -> Iterator[None]:
+        """Time spent here, and bytes that move, belong to this step."""
+        before, started, self._now = self._now, self._clock.now_ms(), step
+        try:
+            yield
+        finally:
+            self._ms[step] += self._clock.now_ms() - started
+            self._now = before
+
+    def moved(self, count: int) -> None:
+        """So many bytes more of the present step are done."""
+        if self._now is not None:
+            self._done[self._now] += count
+            self._emit(Progressed(self._now, self._done[self._now]))
+
+    def close(self, step: Step) -> None:
+        """The step's work is done."""
+        self._emit(StepDone(step, round(self._ms[step])))
+
+    def notice(self, text: str) -> None:
+        """Say something to the person."""
+        self._emit(Noticed(text))
+
+    @property
+    def times(self) -> tuple[tuple[Step, int], ...]:
+        """Milliseconds by step, in order."""
+        return tuple((step, round(ms)) for step, ms in self._ms.items())
+
+
+class Flasher:
+    """Carries one plan out over one wire. `touched` says whether an erase may have begun."""
+
+    def __init__(self, wire: Wire, steps: Steps, remember: Remember) -> None:
+        self._wire, self._steps, self._remember = wire, steps, remember
+        self._wire.on_bytes = steps.moved
+        self.touched = False
+
+    def compare(self, plan: Plan) -> Plan:
+        """Read the sectors the plan is about, and leave out those that are right already.
+
+        Raises `Protected` when the ROM does not let us read.
+        """
+        total = sum(step.sector.size for step in plan.sectors)
+        with self._steps.whole(Step.READ, total):
+            self._wire.run(go_to_idle())
+            contents = {s.sector.address: self._read(s.sector, plan) for s in plan.sectors}
+        self._remember({address: (content,) for address, content in contents.items()}, touched=False)
+        return plan.narrowed(contents)
+
+    def flash(self, plan: Plan) -> None:
+        """Erase, prove, write, read back; sector by sector, and the commit granule last.
+
+        Raises `Protected` when the first erase had no effect, `NotFinished` when a later check fails, and
+        lets wire errors through.
+        """
+        sizes: Mapping[Step, int] = {
+            Step.ERASE: sum(step.sector.size for step in plan.sectors),
+            Step.WRITE: plan.write_bytes,
+            Step.VERIFY: plan.write_bytes,
+        }
+        for step, total in sizes.items():
+            self._steps.open(step, total)
+        for number, step_plan in enumerate(plan.sectors):
+            self._erase(step_plan, plan, is_first=number == 0)
+            self._write(step_plan.body, plan)
+            self._remember(
+                {step_plan.sector.address: (step_plan.content_with(*step_plan.body),)}, touched=True
+            )
+        first = plan.sectors[0]
+        before, after = first.content_with(*first.body), first.content_with(*first.body, plan.granule)
+        self._remember({first.sector.address: (before, after)}, touched=True)
+        self._write((plan.granule,), plan)
+        for step in sizes:
+            self._steps.close(step)
+
+    def leave(self, plan: Plan) -> None:
+        """Start what is in flash. It is complete and verified: whether it runs is seen by its coming back."""
+        with self._steps.whole(Step.LEAVE), suppress(WireError):
+            self._start(plan)
+
+    def started_again(self, plan: Plan) -> bool:
+        """Start the old program, of which nothing was erased. False when the device does not hear us."""
+        try:
+            self._start(plan)
+        except WireError:
+            return False
+        return True
+
+    def _start(self, plan: Plan) -> None:
+        self._wire.run(go_to_idle())
+        self._wire.run(leave(plan.granule.address, poll_at_once=plan.pace.poll_at_once))
+
+    def _erase(self, step: SectorPlan, plan: Plan, *, is_first: bool) -> None:
+        sector = step.sector
+        self.touched = True
+        with self._steps.during(Step.ERASE):
+            if step.stuck_wait_ms is not None:
+                self._wire.run(erase_with_stuck_busy(sector.address, step.stuck_wait_ms))
+            else:
+                script = erase(sector.address, step.erase_max_ms, poll_at_once=plan.pace.poll_at_once)
+                self._wire.run(script)
+            content = self._read(sector, plan)
+        if content.count(ERASED) == len(content):
+            return
+        if is_first:
+            self.touched = False
+            raise Protected(
+                f"the sector at 0x{sector.address:08X} was not erased although the device said so: "
+                "it is write-protected",
+                device_is=DeviceIs.IN_BOOTLOADER,
+            )
+        raise NotFinished(
+            f"the sector at 0x{sector.address:08X} is not blank after it was erased",
+            device_is=DeviceIs.IN_BOOTLOADER,
+        )
+
+    def _write(self, parts: tuple[Segment, ...], plan: Plan) -> None:
+        for part in parts:
+            with self._steps.during(Step.WRITE):
+                self._wire.run(write(part.address, part.data, plan.pace))
+            with self._steps.during(Step.VERIFY):
+                self._wire.run(go_to_idle())
+                back = self._wire.run(read(part.address, len(part.data), plan.pace))
+            if back != part.data:
+                at = next(n for n, (a, b) in enumerate(zip(back, part.data, strict=True)) if a != b)
+                raise NotFinished(
+                    f"at 0x{part.address + at:08X} the device does not hold what was written to it",
+                    device_is=DeviceIs.IN_BOOTLOADER,
+                )
+
+    def _read(self, sector: Sector, plan: Plan) -> bytes:
+        self._wire.run(go_to_idle())
+        try:
+            return self._wire.run(read(sector.address, sector.size, plan.pace))
+        except (DeviceRefused, Stalled) as error:
+            if self.touched or (isinstance(error, DeviceRefused) and error.code != StatusCode.errVENDOR):
+                raise
+            raise Protected(
+                "the device does not let its memory be read: read-out protection is on",
+                device_is=DeviceIs.IN_BOOTLOADER,
+            ) from error

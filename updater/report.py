@@ -1,0 +1,184 @@
+"""What is said to other programs: JSON lines, by the contract in `docs/json.md`.
+
+Every line has a `type`; unknown values are null and never left out; addresses are "0x…" strings, sizes
+bytes, times ms. Pure: values in, dictionaries out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from semver import Version
+
+from updater.errors import UpdaterError
+from updater.events import Progressed, Step
+from updater.facts import DeviceFacts, IdentityFrom, Limitation
+from updater.manifest import Bundle, Image
+from updater.plan import Plan
+
+Line = dict[str, Any]
+Result = Literal["confirmed", "written-not-confirmed", "nothing-to-do", "dry-run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What was done to one device, how it was verified, and how long each step took."""
+
+    exit_status: int
+    result: Result
+    device: DeviceFacts
+    product: str
+    from_version: Version | None
+    to_version: Version
+    manifest_sha256: str
+    signed_by: tuple[str, ...]
+    root_version: int
+    identity: IdentityFrom
+    verified: Literal["read-back", "none"]
+    wrote_bytes: int
+    erased_sectors: int
+    control_transfers: int
+    steps: tuple[tuple[Step, int], ...]
+    clock: Literal["virtual", "real"]
+
+
+def device_line(facts: DeviceFacts) -> Line:
+    """One device of `updater devices --json`."""
+    return {
+        "type": "device",
+        "name": facts.name,
+        "mode": facts.mode,
+        "product": facts.product,
+        "hardware": facts.hardware,
+        "serial": facts.serial,
+        "version": _text(facts.version),
+        "security_counter": facts.security_counter,
+        "identity": facts.identity,
+        "chip": facts.chip,
+        "dev_id": _hex(facts.dev_id, 3),
+        "revision": facts.revision,
+        "revision_from": facts.revision_from,
+        "rom_version": _hex(facts.rom_version, 2),
+        "rom_version_from": facts.rom_version_from,
+        "port": facts.port,
+        "usb": facts.usb,
+        "limitations": [_limitation(one) for one in facts.limitations],
+        "problem": facts.problem,
+    }
+
+
+def plan_line(plan: Plan) -> Line:
+    """What would be done."""
+    return {
+        "type": "plan",
+        "product": plan.product,
+        "from_version": _text(plan.from_version),
+        "to_version": str(plan.to_version),
+        "image": plan.image,
+        "image_because": plan.image_because,
+        "erase": [{"address": _hex(s.sector.address, 8), "size": s.sector.size} for s in plan.sectors],
+        "write_bytes": plan.write_bytes,
+        "keep": [{"address": _hex(address, 8), "length": length} for address, length in plan.keep],
+        "lost_bytes": plan.lost_bytes,
+        "recovery": plan.recovery.kind,
+        "estimate_ms": plan.estimate_ms,
+    }
+
+
+def progress_line(event: Progressed, total: int | None) -> Line:
+    """How far a step is."""
+    return {"type": "progress", "step": event.step, "done": event.done, "total": total}
+
+
+def receipt_line(receipt: Receipt) -> Line:
+    """What was done."""
+    return {
+        "type": "receipt",
+        "exit": receipt.exit_status,
+        "result": receipt.result,
+        "device": device_line(receipt.device),
+        "product": receipt.product,
+        "from_version": _text(receipt.from_version),
+        "to_version": str(receipt.to_version),
+        "manifest_sha256": receipt.manifest_sha256,
+        "signed_by": list(receipt.signed_by),
+        "root_version": receipt.root_version,
+        "identity": receipt.identity,
+        "verified": receipt.verified,
+        "wrote_bytes": receipt.wrote_bytes,
+        "erased_sectors": receipt.erased_sectors,
+        "control_transfers": receipt.control_transfers,
+        "steps": [{"step": step, "ms": ms} for step, ms in receipt.steps],
+        "clock": receipt.clock,
+    }
+
+
+def error_line(error: UpdaterError) -> Line:
+    """What went wrong; always the last line."""
+    return {
+        "type": "error",
+        "exit": error.exit_status,
+        "error": type(error).__name__,
+        "message": error.message,
+        "advice": error.advice,
+        "device_is": error.device_is,
+    }
+
+
+def bundle_line(bundle: Bundle) -> Line:
+    """What `updater verify` found."""
+    manifest = bundle.manifest
+    return {
+        "type": "bundle",
+        "exit": 0,
+        "product": manifest.product,
+        "version": str(manifest.version),
+        "security_counter": manifest.security_counter,
+        "channels": list(manifest.channels),
+        "hardware": list(manifest.hardware),
+        "images": [line for image in manifest.images for line in _segments(image)],
+        "signed_by": list(bundle.signed_by),
+        "threshold": bundle.threshold,
+        "root_version": bundle.root_version,
+        "manifest_sha256": bundle.manifest_sha256,
+    }
+
+
+def offer_line(
+    product: str, *, installed: Version | None, offered: Version | None, notes: str | None, size: int | None
+) -> Line:
+    """What `updater check` found for one device."""
+    return {
+        "type": "offer",
+        "product": product,
+        "installed": _text(installed),
+        "offered": _text(offered),
+        "notes": notes,
+        "size": size,
+    }
+
+
+def _segments(image: Image) -> list[Line]:
+    chosen = image.for_
+    silicon = {
+        "dev_ids": [_hex(dev_id, 3) for dev_id in chosen.dev_ids],
+        "revisions": list(chosen.revisions),
+        "rom_versions": [_hex(rom, 2) for rom in chosen.rom_versions],
+    }
+    return [
+        {"address": _hex(part.address, 8), "length": part.length, "sha256": part.sha256, "for": silicon}
+        for part in image.segments
+    ]
+
+
+def _limitation(limitation: Limitation) -> Line:
+    return {"id": limitation.id, "text": limitation.text, "source": list(limitation.source)}
+
+
+def _hex(value: int | None, digits: int) -> str | None:
+    return None if value is None else f"0x{value:0{digits}X}"
+
+
+def _text(version: Version | None) -> str | None:
+    return None if version is None else str(version)

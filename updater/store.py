@@ -1,0 +1,184 @@
+"""The disk hand: journal, evidence, receipts and the lock, in one folder per root of trust.
+
+The journal is a hint, never a permission: it helps to recognise a device that was left in its bootloader,
+and every bundle passes the gate again. Files that cannot be read are treated as absent; losing this folder
+loses only memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from updater.errors import StorageFailed
+
+
+class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one sector of the device is known to hold: any of these SHA-256 (hex)."""
+
+    address: int
+    size: int
+    sha256: tuple[str, ...]
+
+
+class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One unfinished update: which device it was, and by what its bootloader may be known again.
+
+    `serial` is the serial number string that this device's ROM shows.
+    """
+
+    schema: int = 1
+    port: str
+    product: str
+    hardware: str | None
+    chip: str
+    serial: str | None
+    manifest_sha256: str
+    from_version: str | None
+    witnesses: tuple[Witness, ...] = ()
+
+    def is_about_the_same(self, other: Journal) -> bool:
+        """Whether both are about one product on one port, as far as a ROM's serial can tell."""
+        mine = (self.port, self.product, self.chip, self.serial)
+        return mine == (other.port, other.product, other.chip, other.serial)
+
+    def continued(self, by: Journal) -> Journal:
+        """The journal of a second try: it keeps what the first one knew of the sectors."""
+        version = by.from_version or self.from_version
+        return msgspec.structs.replace(by, witnesses=self.witnesses, from_version=version)
+
+    def with_witnesses(self, contents: Mapping[int, tuple[bytes, ...]]) -> Journal:
+        """The journal that also knows what these sectors hold; several contents mean any of them."""
+        others = tuple(one for one in self.witnesses if one.address not in contents)
+        new = tuple(
+            Witness(
+                address=address,
+                size=len(either[0]),
+                sha256=tuple(hashlib.sha256(content).hexdigest() for content in either),
+            )
+            for address, either in contents.items()
+        )
+        return msgspec.structs.replace(self, witnesses=(*others, *new))
+
+
+class Store:
+    """The state folder of one root of trust. Make it with `open_store`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def channel_folder(self) -> Path:
+        """Where the update site's metadata is kept."""
+        return self.folder / "site"
+
+    def journals(self) -> tuple[Journal, ...]:
+        """All unfinished updates."""
+        found = (_read(path, Journal) for path in sorted((self.folder / "journal").glob("*.json")))
+        return tuple(journal for journal in found if journal is not None)
+
+    def keep_journal(self, journal: Journal) -> None:
+        """Remember an unfinished update. Raises `StorageFailed`."""
+        self._write(self._journal_path(journal.port), msgspec.json.encode(journal))
+
+    def drop_journal(self, port: str) -> None:
+        """The update on this port is done."""
+        with suppress(OSError):
+            self._journal_path(port).unlink()
+
+    def _journal_path(self, port: str) -> Path:
+        return self.folder / "journal" / f"{port}.json"
+
+    def keep_evidence(self, product: str, security_counter: int, envelope: bytes) -> None:
+        """Keep a signed envelope as proof that this security counter exists. Raises `StorageFailed`."""
+        self._write(self.folder / "evidence" / f"{product}-{security_counter}.dsse", envelope)
+
+    def evidence(self, product: str) -> tuple[bytes, ...]:
+        """The signed envelopes kept for a product; believed only when they verify again."""
+        envelopes = []
+        for path in sorted((self.folder / "evidence").glob(f"{product}-*.dsse")):
+            with suppress(OSError):
+                envelopes.append(path.read_bytes())
+        return tuple(envelopes)
+
+    def keep_receipt(self, name: str, receipt: Mapping[str, Any]) -> Path:
+        """Write a receipt and say where. Raises `StorageFailed`."""
+        path = self.folder / "receipts" / f"{name}.json"
+        self._write(path, msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n")
+        return path
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Whole or not at all, and on the disk before we go on: a cut may come right after."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise StorageFailed(f"cannot write {path}: {error.strerror}") from error
+
+
+def _read(path: Path, kind: type[Journal]) -> Journal | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+@contextmanager
+def open_store(state: Path, embedded_root: bytes) -> Iterator[Store]:
+    """Open (and make) the folder for this root below `state`, for this process alone.
+
+    Raises `StorageFailed` when it cannot be made, or when another updater is using it.
+    """
+    folder = state / hashlib.sha256(embedded_root).hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("wb")
+    except OSError as error:
+        raise StorageFailed(f"cannot use the state folder {folder}: {error.strerror}") from error
+    with lock:
+        if not _lock(lock.fileno()):
+            raise StorageFailed(
+                "another updater is at work with the same state folder",
+                advice="Wait until it is done, or close its window, and run the command again.",
+            )
+        yield Store(folder)
+
+
+if os.name == "nt":  # pragma: no cover - the branch of the other system
+
+    def _lock(descriptor: int) -> bool:
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined] # Windows only
+        except OSError:
+            return False
+        return True
+
+else:
+
+    def _lock(descriptor: int) -> bool:
+        import fcntl
+
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,327 @@
+"""The USB hand: finds devices, opens one, performs a script's wishes, and keeps the clock.
+
+The only room that knows pyusb and `time`. It never decides: what to send comes from the scripts, what a
+device is comes from the story. pyusb's backend is a parameter, so a virtual device is reached through the
+same code as a real one.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import usb.core
+import usb.util
+
+from updater.dfu.layout import parse_layout
+from updater.dfu.scripts import drive
+from updater.dfu.words import (
+    FIRST_BLOCK,
+    Answer,
+    Functional,
+    In,
+    Out,
+    ProtocolError,
+    Request,
+    Script,
+    Select,
+    Sleep,
+    Stalled,
+    T,
+    TimedOut,
+    Vanished,
+    WireError,
+    Wish,
+)
+from updater.errors import UsbFailed
+from updater.facts import IDENTITY_BYTES, ApplicationIdentity, RomFacts
+
+ROM_USB = "0483:df11"
+"""Every STM32 ROM bootloader has this vid:pid, and so do some that are not (facts 2.2)."""
+
+IDENTITY_REQUEST = 0x55
+_POLL_MS = 50
+_TO_DEVICE, _FROM_DEVICE, _VENDOR_FROM_DEVICE = 0x21, 0xA1, 0xC0
+_SHORT_TIMEOUT_MS = 2_000
+
+
+class Clock(Protocol):
+    """Time as a device's wire sees it; the lab has one that jumps."""
+
+    def now_ms(self) -> float: ...
+
+    def sleep_ms(self, ms: float) -> None: ...
+
+
+class WallClock:
+    """Real time."""
+
+    def now_ms(self) -> float:
+        return time.monotonic() * 1000
+
+    def sleep_ms(self, ms: float) -> None:
+        time.sleep(ms / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A device on the bus, not opened. `port` is its port path, `usb` its "vid:pid"."""
+
+    port: str
+    usb: str
+    address: int
+    device: Any  # usb.core.Device: pyusb ships no types
+
+
+class DriverProblem(UsbFailed):
+    """The device is there but cannot be opened. `problem` is the word for `devices --json`."""
+
+    def __init__(self, problem: str) -> None:
+        message, advice = _PROBLEMS[problem]
+        super().__init__(message, advice=advice)
+        self.problem = problem
+
+
+_PROBLEMS = {
+    "no-permission": (
+        "this account may not open the USB device",
+        "On Linux, install the udev rule from docs/linux.md and plug the device in again.",
+    ),
+    "busy": (
+        "another program is using the USB device",
+        "Close other programs that talk to the device (its own app, STM32CubeProgrammer), then try again.",
+    ),
+    "no-driver": (
+        "Windows has no suitable driver for the USB device",
+        "Unplug the device, plug it in again, and give Windows a minute; docs/windows.md has the next steps.",
+    ),
+}
+
+
+class Bus:
+    """All USB ports, and a clock."""
+
+    def __init__(self, backend: Any = None, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or WallClock()
+        self._backend = backend or _libusb()
+
+    def attached(self, wanted: Collection[str]) -> tuple[Attached, ...]:
+        """The devices whose "vid:pid" is wanted, ordered by port path."""
+        found = []
+        for device in usb.core.find(find_all=True, backend=self._backend):
+            name = f"{device.idVendor:04x}:{device.idProduct:04x}"
+            if name in wanted:
+                found.append(Attached(_port_path(device), name, device.address, device))
+        return tuple(sorted(found, key=lambda one: [int(n) for n in one.port.replace("-", ".").split(".")]))
+
+    def wait_for(
+        self, port: str, wanted: Collection[str], within_ms: float, *, not_address: int | None = None
+    ) -> Attached | None:
+        """The wanted device that appears on this port path in time, or None. Other ports do not count."""
+        deadline = self.clock.now_ms() + within_ms
+        while True:
+            here = [one for one in self.attached(wanted) if one.port == port]
+            if here and here[0].address != not_address:
+                return here[0]
+            if self.clock.now_ms() >= deadline:
+                return None
+            self.clock.sleep_ms(_POLL_MS)
+
+    @contextmanager
+    def open_dfu(self, attached: Attached, *, runtime: bool = False) -> Iterator[Wire]:
+        """Open the DFU interface (of the bootloader, or the runtime one of an application).
+
+        Raises `DriverProblem` when it cannot be opened, `UsbFailed` when it has no such interface.
+        """
+        with _translated_opening():
+            interface = _dfu_interface(attached.device, protocol=1 if runtime else 2)
+            if interface is None:
+                raise UsbFailed(f"the device on port {attached.port} has no DFU interface")
+            usb.util.claim_interface(attached.device, interface.bInterfaceNumber)
+        try:
+            yield Wire(attached.device, interface, self.clock)
+        finally:
+            with _quietly():
+                usb.util.dispose_resources(attached.device)
+
+
+class Wire:
+    """One open DFU interface. Counts its control transfers and the bytes of data blocks."""
+
+    def __init__(self, device: Any, interface: Any, clock: Clock) -> None:
+        self._device, self._interface, self._clock = device, interface.bInterfaceNumber, clock
+        self.functional = Functional.find(bytes(interface.extra_descriptors))
+        self.control_transfers = 0
+        self.on_bytes: Callable[[int], None] = lambda _count: None
+
+    def run(self, script: Script[T]) -> T:
+        """Run a script on this device. Raises the `WireError` that the script did not expect."""
+        return drive(script, self.perform)
+
+    def perform(self, wish: Wish) -> Answer:
+        """Do one thing and stamp the answer. pyusb's errors become wire errors here."""
+        data = b""
+        if isinstance(wish, Sleep):
+            self._clock.sleep_ms(wish.ms)
+        else:
+            self.control_transfers += 1
+            with _translated():
+                data = self._transfer(wish)
+        return Answer(data, self._clock.now_ms())
+
+    def _transfer(self, wish: Out | In | Select) -> bytes:
+        if isinstance(wish, Select):
+            self._device.set_interface_altsetting(self._interface, wish.alternate)
+            return b""
+        if isinstance(wish, Out):
+            self._device.ctrl_transfer(
+                _TO_DEVICE, wish.request, wish.value, self._interface, wish.data, wish.timeout_ms
+            )
+            if wish.request == Request.DNLOAD and wish.value >= FIRST_BLOCK:
+                self.on_bytes(len(wish.data))
+            return b""
+        data: bytes = self._device.ctrl_transfer(
+            _FROM_DEVICE, wish.request, wish.value, self._interface, wish.length, wish.timeout_ms
+        ).tobytes()
+        if wish.request == Request.UPLOAD:
+            self.on_bytes(len(data))
+        return data
+
+    def reset(self) -> None:
+        """A USB bus reset, for an application that does not leave the bus by itself."""
+        with _quietly():
+            self._device.reset()
+
+
+def read_identity(attached: Attached) -> ApplicationIdentity | None:
+    """Ask a running application who it is; None when it does not know the request.
+
+    Raises `WireError`, or `DriverProblem` when the device cannot be opened.
+    """
+    with _translated_opening():
+        attached.device.get_active_configuration()
+    try:
+        with _translated():
+            answer = attached.device.ctrl_transfer(
+                _VENDOR_FROM_DEVICE, IDENTITY_REQUEST, 1, 0, IDENTITY_BYTES, _SHORT_TIMEOUT_MS
+            )
+        return ApplicationIdentity.parse(answer.tobytes())
+    except (Stalled, TimedOut):
+        return None
+
+
+def read_serial(attached: Attached) -> str | None:
+    """The serial number string, or None when there is none."""
+    return _string(attached.device, attached.device.iSerialNumber)
+
+
+def read_rom_facts(attached: Attached) -> RomFacts | None:
+    """What a DFU bootloader shows in its descriptors; None when it is not a DfuSe bootloader.
+
+    The functional descriptor comes out of the configuration descriptor and is never requested by itself.
+    """
+    device = attached.device
+    with _translated_opening():
+        interface = _dfu_interface(device, protocol=2)
+        settings = _alternates(device, interface.bInterfaceNumber) if interface is not None else []
+    functional = Functional.find(bytes(interface.extra_descriptors)) if interface is not None else None
+    if functional is None:
+        return None
+    regions = []
+    for setting in settings:
+        name = _string(device, setting.iInterface)
+        try:
+            regions.append(parse_layout(name or "", setting.bAlternateSetting))
+        except ProtocolError:
+            if not regions:
+                return None  # not a DfuSe bootloader; a bad string behind the flash is only not used
+    return RomFacts(
+        serial=_string(device, device.iSerialNumber),
+        product_string=_string(device, device.iProduct),
+        bcd_device=device.bcdDevice,
+        transfer_size=functional.transfer_size,
+        regions=tuple(regions),
+    )
+
+
+def _libusb() -> Any:
+    import libusb_package
+
+    backend = libusb_package.get_libusb1_backend()
+    if backend is None:
+        raise UsbFailed("the libusb library cannot be loaded", advice="Install the updater again.")
+    return backend
+
+
+def _port_path(device: Any) -> str:
+    ports = device.port_numbers or (0,)
+    return f"{device.bus}-{'.'.join(str(number) for number in ports)}"
+
+
+def _dfu_interface(device: Any, *, protocol: int) -> Any:
+    """Alternate setting 0 of the DFU interface (DFU 1.1 sections 4.1.2 and 4.2.3), or None."""
+    for interface in device.get_active_configuration():
+        kind = (interface.bInterfaceClass, interface.bInterfaceSubClass, interface.bInterfaceProtocol)
+        if kind == (0xFE, 0x01, protocol) and interface.bAlternateSetting == 0:
+            return interface
+    return None
+
+
+def _alternates(device: Any, number: int) -> list[Any]:
+    settings = [one for one in device.get_active_configuration() if one.bInterfaceNumber == number]
+    return sorted(settings, key=lambda one: int(one.bAlternateSetting))
+
+
+def _string(device: Any, index: int) -> str | None:
+    if not index:
+        return None
+    try:
+        text: str = usb.util.get_string(device, index)
+    except (usb.core.USBError, ValueError, NotImplementedError):
+        return None  # pyusb says ValueError ("no langid") when the device has gone or may not be opened
+    return text
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """pyusb's errors during a transfer, as wire errors."""
+    try:
+        yield
+    except usb.core.USBTimeoutError as error:
+        raise TimedOut("the device did not answer in time") from error
+    except usb.core.USBError as error:
+        if error.errno == errno.EPIPE:
+            raise Stalled("the device refused the request (STALL)") from error
+        if error.errno == errno.ETIMEDOUT:
+            raise TimedOut("the device did not answer in time") from error
+        raise Vanished(f"the device is not there any more ({error.strerror})") from error
+
+
+@contextmanager
+def _translated_opening() -> Iterator[None]:
+    """pyusb's errors while a device is being opened, as problems a person can solve."""
+    try:
+        yield
+    except usb.core.USBError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise DriverProblem("no-permission") from error
+        if error.errno == errno.EBUSY:
+            raise DriverProblem("busy") from error
+        raise UsbFailed(f"the device cannot be opened ({error.strerror})") from error
+    except NotImplementedError as error:
+        raise DriverProblem("no-driver") from error
+    except ValueError as error:
+        raise UsbFailed("the device went away while it was being opened") from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Closing a device that has gone is no error."""
+    try:
+        yield
+    except (usb.core.USBError, NotImplementedError, ValueError, WireError):
+        return
