@@ -95,7 +95,9 @@ class SiteFetcher(FetcherInterface):
         began_s = self._now_s()
         try:
             response = self._open(url, _Place())
-        except _Cut:  # a kept-alive connection may have been closed by the server meanwhile
+        except _Cut as cut:  # the server may have closed a kept-alive connection meanwhile
+            if isinstance(cut.__cause__, requests.exceptions.Timeout):
+                raise
             response = self._open(url, _Place())
         return self._blocks(url, response, began_s)
 

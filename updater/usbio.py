@@ -138,12 +138,12 @@ class Bus:
         Raises `DriverProblem` when it cannot be opened, `UsbFailed` when it has no such interface.
         """
         with _translated_opening():
-            interface = _dfu_interface(attached.device, protocol=1 if runtime else 2)
-            if interface is None:
+            settings = _dfu_settings(attached.device, protocol=1 if runtime else 2)
+            if not settings:
                 raise UsbFailed(f"the device on port {attached.port} has no DFU interface")
-            usb.util.claim_interface(attached.device, interface.bInterfaceNumber)
+            usb.util.claim_interface(attached.device, settings[0].bInterfaceNumber)
         try:
-            yield Wire(attached.device, interface, self.clock)
+            yield Wire(attached.device, settings, self.clock)
         finally:
             with _quietly():
                 usb.util.dispose_resources(attached.device)
@@ -152,9 +152,9 @@ class Bus:
 class Wire:
     """One open DFU interface. Counts its control transfers and the bytes of data blocks."""
 
-    def __init__(self, device: Any, interface: Any, clock: Clock) -> None:
-        self._device, self._interface, self._clock = device, interface.bInterfaceNumber, clock
-        self.functional = Functional.find(bytes(interface.extra_descriptors))
+    def __init__(self, device: Any, settings: list[Any], clock: Clock) -> None:
+        self._device, self._interface, self._clock = device, settings[0].bInterfaceNumber, clock
+        self.functional = _functional(settings)
         self.control_transfers = 0
         self.on_bytes: Callable[[int], None] = lambda _count: None
 
@@ -226,9 +226,8 @@ def read_rom_facts(attached: Attached) -> RomFacts | None:
     """
     device = attached.device
     with _translated_opening():
-        interface = _dfu_interface(device, protocol=2)
-        settings = _alternates(device, interface.bInterfaceNumber) if interface is not None else []
-    functional = Functional.find(bytes(interface.extra_descriptors)) if interface is not None else None
+        settings = _dfu_settings(device, protocol=2)
+    functional = _functional(settings)
     if functional is None:
         return None
     regions = []
@@ -262,18 +261,19 @@ def _port_path(device: Any) -> str:
     return f"{device.bus}-{'.'.join(str(number) for number in ports)}"
 
 
-def _dfu_interface(device: Any, *, protocol: int) -> Any:
-    """Alternate setting 0 of the DFU interface (DFU 1.1 sections 4.1.2 and 4.2.3), or None."""
-    for interface in device.get_active_configuration():
-        kind = (interface.bInterfaceClass, interface.bInterfaceSubClass, interface.bInterfaceProtocol)
-        if kind == (0xFE, 0x01, protocol) and interface.bAlternateSetting == 0:
-            return interface
-    return None
-
-
-def _alternates(device: Any, number: int) -> list[Any]:
-    settings = [one for one in device.get_active_configuration() if one.bInterfaceNumber == number]
+def _dfu_settings(device: Any, *, protocol: int) -> list[Any]:
+    """The alternate settings of the DFU interface (DFU 1.1 sections 4.1.2 and 4.2.3), in their order."""
+    settings = [
+        one
+        for one in device.get_active_configuration()
+        if (one.bInterfaceClass, one.bInterfaceSubClass, one.bInterfaceProtocol) == (0xFE, 0x01, protocol)
+    ]
     return sorted(settings, key=lambda one: int(one.bAlternateSetting))
+
+
+def _functional(settings: list[Any]) -> Functional | None:
+    """The functional descriptor, which stands behind the last alternate setting or behind each."""
+    return Functional.find(b"".join(bytes(one.extra_descriptors) for one in settings))
 
 
 def _string(device: Any, index: int) -> str | None:

@@ -1,0 +1,331 @@
+"""The release engineer's command line. Results go to stdout; what went wrong, and advice, to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from securesystemslib.signer import Signer  # type: ignore[attr-defined] # public, but not in __all__
+
+from updater.errors import Cancelled, StorageFailed, UpdaterError, Usage
+from updater.facts import Channel
+from updater.vendor import Kind, Vendor, parse_vendor
+
+from . import keys, pages, release, root
+from .demo.make import DEFAULT_URL, make_demo
+from .recipe import parse_recipe
+from .site import BIN_BITS, Site
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and answer its exit status."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        chosen.run(chosen)
+    except UpdaterError as error:
+        print(f"bundles: {error.message}\n{error.advice}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("bundles: stopped", file=sys.stderr)
+        return Cancelled.exit_status
+    return 0
+
+
+def _key_new(chosen: argparse.Namespace) -> None:
+    public = keys.public_file(chosen.output)
+    if public.exists():
+        raise Usage(f"{public} exists", advice="Keys are never overwritten; choose another name.")
+    pem, public_pem = keys.new_key(chosen.name, keys.passphrase(chosen.passphrase_file, twice=True))
+    keys.write_private(chosen.output, pem)
+    _write(public, public_pem)
+    print(f"private key: {chosen.output}\npublic key:  {public}")
+    _print_key(public)
+
+
+def _key_show(chosen: argparse.Namespace) -> None:
+    _print_key(chosen.file)
+
+
+def _print_key(public: Path) -> None:
+    key = keys.load_public(public)
+    print(
+        f"name:        {keys.name_of(key)}\nkey ID:      {key.keyid}\ntype:        {key.keytype} {key.scheme}"
+    )
+
+
+def _root_new(chosen: argparse.Namespace) -> None:
+    draft = root.new_root(
+        root_keys=[keys.load_public(file) for file in chosen.root_key],
+        root_threshold=chosen.root_threshold,
+        release_keys=[keys.load_public(file) for file in chosen.release_key],
+        release_threshold=chosen.release_threshold,
+        online_key=keys.load_public(chosen.online_key),
+        expires=root.expiry(chosen.expires, _now()),
+    )
+    words = root.check_root(draft, _now())
+    _write(chosen.output, root.dump(draft))
+    print("\n".join(words))
+
+
+def _root_sign(chosen: argparse.Namespace) -> None:
+    draft = root.load_root(keys.read_file(chosen.draft))
+    print("\n".join(root.check_root(draft, _now())))
+    signer = _signer(chosen)
+    _ask("Sign this root?", chosen)
+    name = root.sign(draft, draft.signed, "root", signer)
+    _write(chosen.draft, root.dump(draft))
+    print(f"signed by {name}")
+
+
+def _root_check(chosen: argparse.Namespace) -> None:
+    draft = root.load_root(keys.read_file(chosen.draft))
+    print("\n".join(root.check_root(draft, _now())))
+    root.require_signed(draft.signed, "root", draft)
+
+
+def _targets_new(chosen: argparse.Namespace) -> None:
+    trusted = root.load_root(keys.read_file(chosen.root)).signed
+    expires = root.expiry(chosen.expires, _now())
+    root.check_expiry("targets", expires, _now())
+    draft = root.new_targets(trusted, keys.load_public(chosen.online_key), expires)
+    _write(chosen.output, root.dump(draft))
+    print(f"channels {', '.join(root.CHANNELS)}, valid until {expires:%Y-%m-%d}; nobody has signed yet")
+
+
+def _targets_sign(chosen: argparse.Namespace) -> None:
+    trusted = root.load_root(keys.read_file(chosen.root)).signed
+    draft = root.load_targets(keys.read_file(chosen.draft))
+    root.check_expiry("targets", draft.signed.expires, _now())
+    print("\n".join(root.describe_targets(draft.signed)))
+    signer = _signer(chosen)
+    _ask("Sign this?", chosen)
+    name = root.sign(draft, trusted, "targets", signer)
+    _write(chosen.draft, root.dump(draft))
+    print(f"signed by {name}")
+
+
+def _build(chosen: argparse.Namespace) -> None:
+    recipe = parse_recipe(keys.read_file(chosen.recipe))
+    vendor = _vendor(chosen.vendor) if chosen.vendor else None
+    roots = [keys.read_file(file) for file in chosen.root]
+    bundle = release.build(recipe, chosen.recipe.parent, roots, vendor=vendor)
+    _write(chosen.output, bundle)
+    print("\n".join(release.describe(release.read_draft(bundle))))
+
+
+def _sign(chosen: argparse.Namespace) -> None:
+    data = keys.read_file(chosen.bundle)
+    print("\n".join(release.describe(release.read_draft(data))))
+    signer = _signer(chosen)
+    _ask("Sign this release?", chosen)
+    signed = release.sign(data, signer)
+    _write(chosen.bundle, signed)
+    print(release.describe(release.read_draft(signed))[-1])
+
+
+def _show(chosen: argparse.Namespace) -> None:
+    data = keys.read_file(chosen.bundle)
+    draft = release.read_draft(data)
+    if chosen.json:
+        print(json.dumps(release.as_json(draft)))
+    else:
+        print("\n".join(release.describe(draft)))
+        print(f"file sha256 {hashlib.sha256(data).hexdigest()}, {len(data)} bytes")
+
+
+def _site_new(chosen: argparse.Namespace) -> None:
+    roots = [keys.read_file(file) for file in chosen.root]
+    _site(chosen).create(roots, keys.read_file(chosen.targets), bin_bits=BIN_BITS)
+    print(f"{chosen.site} is an update site; `bundles publish` makes it visible")
+
+
+def _channel_set(chosen: argparse.Namespace) -> None:
+    manifest = _site(chosen).set_current(Channel(chosen.channel), keys.read_file(chosen.bundle))
+    print(f"{chosen.channel} of {manifest.product} is {manifest.version} after the next `bundles publish`")
+
+
+def _publish(chosen: argparse.Namespace) -> None:
+    site = _site(chosen)
+    written = pages.write_pages(site, _vendor(chosen.vendor)) if chosen.vendor else 0
+    site.publish()
+    print(f"published; {written} landing pages written")
+
+
+def _demo(chosen: argparse.Namespace) -> None:
+    made = make_demo(chosen.folder, kind=Kind(chosen.kind), url=chosen.url, now=_now())
+    vendor = made.vendor
+    print(f"{vendor.name}: a {vendor.kind} vendor in {chosen.folder}, its site is for {vendor.repository}")
+
+
+def _site(chosen: argparse.Namespace) -> Site:
+    return Site(folder=chosen.site, online=_signer(chosen), now=_now())
+
+
+def _signer(chosen: argparse.Namespace) -> Signer:
+    return keys.load_signer(chosen.key, keys.passphrase(chosen.passphrase_file))
+
+
+def _vendor(folder: Path) -> Vendor:
+    try:
+        text = keys.read_file(folder / "vendor.toml").decode()
+    except UnicodeDecodeError as error:
+        raise Usage(f"{folder / 'vendor.toml'} is not UTF-8 text", advice="Save it as UTF-8.") from error
+    return parse_vendor(text, allow_loopback_http=True)
+
+
+def _ask(question: str, chosen: argparse.Namespace) -> None:
+    if chosen.yes:
+        return
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Cancelled("not signed", advice="Nothing was changed.")
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    half = file.with_name(file.name + ".part")
+    try:
+        half.write_bytes(data)
+        os.replace(half, file)
+    except OSError as error:
+        raise StorageFailed(f"{file} cannot be written: {error.strerror or error}") from error
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bundles", description="Build, sign and publish firmware releases.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_key_commands(commands)
+    _add_root_commands(commands)
+    _add_targets_commands(commands)
+    _add_release_commands(commands)
+    _add_site_commands(commands)
+    command = commands.add_parser("demo", help="make a whole vendor with throw-away keys, for trying")
+    command.add_argument("folder", type=Path, metavar="DIR")
+    command.add_argument("--kind", choices=[*Kind], default=Kind.DEMO)
+    command.add_argument("--url", default=DEFAULT_URL, help="where the site will be (default: %(default)s)")
+    command.set_defaults(run=_demo)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers answers
+
+
+def _add_key_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
+    verbs = commands.add_parser("key", help="signing keys").add_subparsers(required=True, metavar="VERB")
+    new = verbs.add_parser("new", help="make a key pair; the private key under a passphrase")
+    new.add_argument("--name", required=True, help="whose key it is; people will read this")
+    new.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.pem")
+    _add_passphrase(new)
+    new.set_defaults(run=_key_new)
+    show = verbs.add_parser("show", help="name and key ID of a public key")
+    show.add_argument("file", type=Path, metavar="FILE.pub.pem")
+    show.set_defaults(run=_key_show)
+
+
+def _add_root_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
+    verbs = commands.add_parser("root", help="who is trusted").add_subparsers(required=True, metavar="VERB")
+    new = verbs.add_parser("new", help="draft the first root")
+    for role in ("root", "release"):
+        new.add_argument(f"--{role}-key", type=Path, nargs="+", required=True, metavar="PUB")
+        new.add_argument(f"--{role}-threshold", type=int, default=2, metavar="N")
+    new.add_argument("--online-key", type=Path, required=True, metavar="PUB")
+    new.add_argument("--expires", required=True, metavar="DATE", help="2030-01-31 or 20months")
+    new.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    new.set_defaults(run=_root_new)
+    sign = verbs.add_parser("sign", help="add a root key's signature to a draft")
+    sign.add_argument("draft", type=Path)
+    _add_key(sign, yes=True)
+    sign.set_defaults(run=_root_sign)
+    check = verbs.add_parser("check", help="say in words what a root says, and whether enough have signed")
+    check.add_argument("draft", type=Path)
+    check.set_defaults(run=_root_check)
+
+
+def _add_targets_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
+    verbs = commands.add_parser("targets", help="which channels there are").add_subparsers(
+        required=True, metavar="VERB"
+    )
+    new = verbs.add_parser("new", help="draft targets.json")
+    new.add_argument("--root", type=Path, required=True, metavar="FILE")
+    new.add_argument("--online-key", type=Path, required=True, metavar="PUB")
+    new.add_argument("--expires", required=True, metavar="DATE", help="2030-01-31 or 12months")
+    new.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    new.set_defaults(run=_targets_new)
+    sign = verbs.add_parser("sign", help="add a release key's signature to a draft")
+    sign.add_argument("draft", type=Path)
+    sign.add_argument("--root", type=Path, required=True, metavar="FILE")
+    _add_key(sign, yes=True)
+    sign.set_defaults(run=_targets_sign)
+
+
+def _add_release_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
+    build = commands.add_parser("build", help="make an unsigned bundle from a recipe")
+    build.add_argument("recipe", type=Path)
+    build.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.fwb")
+    build.add_argument(
+        "--root", type=Path, nargs="+", default=[], metavar="FILE", help="instead of the recipe's roots"
+    )
+    build.add_argument("--vendor", type=Path, metavar="DIR", help="check against its vendor.toml")
+    build.set_defaults(run=_build)
+    sign = commands.add_parser("sign", help="add a release key's signature to a bundle")
+    sign.add_argument("bundle", type=Path)
+    _add_key(sign, yes=True)
+    sign.set_defaults(run=_sign)
+    show = commands.add_parser("show", help="what a bundle says of itself")
+    show.add_argument("bundle", type=Path)
+    show.add_argument("--json", action="store_true")
+    show.set_defaults(run=_show)
+
+
+def _add_site_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
+    verbs = commands.add_parser("site", help="the update site").add_subparsers(required=True, metavar="VERB")
+    new = verbs.add_parser("new", help="begin a site in a new folder")
+    new.add_argument("--root", type=Path, nargs="+", required=True, metavar="FILE")
+    new.add_argument("--targets", type=Path, required=True, metavar="FILE")
+    _add_site(new)
+    new.set_defaults(run=_site_new)
+    verbs = commands.add_parser("channel", help="what is current").add_subparsers(
+        required=True, metavar="VERB"
+    )
+    set_ = verbs.add_parser("set", help="make a signed bundle the current release of a channel")
+    set_.add_argument("channel", choices=[*root.CHANNELS])
+    set_.add_argument("bundle", type=Path)
+    _add_site(set_)
+    set_.set_defaults(run=_channel_set)
+    publish = commands.add_parser("publish", help="make all changes of the site visible")
+    publish.add_argument(
+        "--vendor", type=Path, metavar="DIR", help="write landing pages from its vendor.toml"
+    )
+    _add_site(publish)
+    publish.set_defaults(run=_publish)
+
+
+def _add_site(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--site", type=Path, required=True, metavar="DIR")
+    _add_key(parser)
+
+
+def _add_key(parser: argparse.ArgumentParser, *, yes: bool = False) -> None:
+    parser.add_argument("--key", type=Path, required=True, metavar="FILE.pem")
+    _add_passphrase(parser)
+    if yes:
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _add_passphrase(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--passphrase-file",
+        type=Path,
+        metavar="FILE",
+        help=f"its first line; otherwise {keys.PASSPHRASE_VARIABLE}, or you are asked",
+    )

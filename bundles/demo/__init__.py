@@ -1,0 +1,1 @@
+"""The demo vendor: two products, their firmware, and the maker of the whole."""

@@ -1,0 +1,72 @@
+"""Landing pages: where an update link leads a person who has no updater yet.
+
+Static, without scripts, cookies or anything from another host. All texts are escaped.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from updater.errors import Usage
+from updater.links import Link, format_code, format_link
+from updater.vendor import Vendor
+
+from .site import Release, Site
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title} {version}</title>
+<style>
+body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem auto; padding: 0 1rem }}
+a.go {{ display: inline-block; padding: .6rem 1.2rem; border: 2px solid; border-radius: .4rem }}
+</style>
+</head>
+<body>
+<h1>{title} {version}</h1>
+<p>An update from {vendor}. Connect the device with its USB cable, then open the updater:</p>
+<p><a class="go" href="{link}">Open the updater</a></p>
+<p>Nothing happens? Start the updater yourself and type this code: <strong>{code}</strong></p>
+<p>No internet on the computer with the device? <a href="{file}">Save the update as a file</a> and open it
+in the updater there.</p>
+<p>Questions: {support}</p>
+</body>
+</html>
+"""
+
+
+def write_pages(site: Site, vendor: Vendor) -> int:
+    """Write the page of every release on the site, and of each channel's latest. Answers how many."""
+    written = 0
+    for release in site.releases():
+        links = [Link(product=release.product, channel=release.channel, version=release.version)]
+        if release.is_current:
+            links.append(Link(product=release.product, channel=release.channel, version=None))
+        for link in links:
+            site.write_page(link.tokens, page(vendor, release, link))
+            written += 1
+    return written
+
+
+def page(vendor: Vendor, release: Release, link: Link) -> str:
+    """One landing page. Raises Usage for a product that vendor.toml does not know."""
+    product = vendor.product(release.product)
+    if product is None:
+        raise Usage(
+            f"vendor.toml has no product {release.product!r}",
+            advice="Add it, or name the right vendor folder.",
+        )
+    texts = {
+        "title": product.title,
+        "version": str(release.version),
+        "vendor": vendor.name,
+        "support": vendor.support,
+        "link": format_link(link, vendor.link.scheme),
+        "code": format_code(link, product.number),
+        "file": f"../../../../files/{release.product}-{release.version}.fwb",
+    }
+    return _PAGE.format_map({key: escape(text) for key, text in texts.items()})

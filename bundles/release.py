@@ -1,0 +1,230 @@
+"""From a recipe to a signed bundle: build, sign, show.
+
+An unsigned bundle is a bundle whose envelope has no signatures yet. Signing adds a signature and
+changes nothing else, so two engineers can compare the manifest's SHA-256, which does not depend on who
+signed in which order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from securesystemslib.signer import Signer  # type: ignore[attr-defined] # public, but not in __all__
+
+from updater.container import ENVELOPE, images_of, read_container, roots_of, write_container
+from updater.errors import NotTrusted, Refused, Usage
+from updater.facts import Segment
+from updater.manifest import (
+    SCHEMA,
+    Image,
+    Manifest,
+    ManifestSegment,
+    format_manifest,
+    parse_manifest,
+)
+from updater.trust import PAYLOAD_TYPE, Envelope, Root, format_envelope, parse_envelope, walk_roots
+from updater.vendor import Vendor
+
+from .descriptor import check_descriptor
+from .keys import name_of, read_file
+from .recipe import Recipe, RecipeImage, image_segments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a bundle says of itself, signed or not. Good for showing; never a proof."""
+
+    manifest: Manifest
+    manifest_sha256: str
+    root: Root
+    signed_by: tuple[str, ...]
+    threshold: int
+
+    @property
+    def complete(self) -> bool:
+        return len(self.signed_by) >= self.threshold
+
+
+def build(
+    recipe: Recipe, folder: Path, roots: Sequence[bytes] = (), *, vendor: Vendor | None = None
+) -> bytes:
+    """The unsigned bundle: the same recipe, inputs and roots are the same bytes.
+
+    `folder` is the recipe's; `roots` replace those that the recipe names. With a `vendor`, what its
+    descriptor of the product forbids is refused here already. Raises Usage, NotTrusted, Refused.
+    """
+    roots = tuple(roots) or tuple(read_file(folder / name) for name in recipe.roots)
+    if not roots:
+        raise Usage("the recipe names no root", advice="Name at least the first root under `roots`.")
+    chain = walk_roots(roots[0], roots[1:])
+    if chain.versions != roots:
+        raise NotTrusted("the roots are not an unbroken chain", advice="List all of them, oldest first.")
+    members = {f"root/{chain.version - len(roots) + 1 + n}.root.json": root for n, root in enumerate(roots)}
+    images = []
+    for image in recipe.images:
+        segments = image_segments(recipe, image, folder)
+        if vendor is not None:
+            check_descriptor(recipe, image, segments, vendor)
+        images.append(_image(image, segments))
+        members |= {_file(image, part): part.data for part in segments}
+    payload = format_manifest(_manifest(recipe, tuple(images)))
+    try:
+        parse_manifest(payload)  # the customer's own reader has the last word
+    except (NotTrusted, Refused) as error:
+        raise Usage(f"the recipe breaks a rule: {error.message}", advice="Correct the recipe.") from error
+    members[ENVELOPE] = format_envelope(Envelope(payload, PAYLOAD_TYPE, {}))
+    return write_container(members)
+
+
+def read_draft(data: bytes) -> Draft:
+    """Look into a bundle, signed or not. Raises NotTrusted when it is not one."""
+    members = read_container(data)
+    roots = roots_of(members)
+    if not roots:
+        raise NotTrusted("the bundle carries no root", advice="Build it again with `roots` in its recipe.")
+    root = walk_roots(roots[0], roots[1:]).root
+    envelope = parse_envelope(members[ENVELOPE])
+    manifest = parse_manifest(envelope.payload)
+    _compare(manifest, images_of(members))
+    verdict = root.get_verification_result("targets", envelope.pae(), envelope.signatures)
+    return Draft(
+        manifest=manifest,
+        manifest_sha256=hashlib.sha256(envelope.payload).hexdigest(),
+        root=root,
+        signed_by=tuple(sorted(name_of(key) for key in verdict.signed.values())),
+        threshold=verdict.threshold,
+    )
+
+
+def sign(data: bytes, signer: Signer) -> bytes:
+    """The bundle with one more signature.
+
+    Raises Refused for a key that the root does not name as a release key, or that has signed already.
+    """
+    draft = read_draft(data)
+    keyid = signer.public_key.keyid
+    if keyid not in draft.root.roles["targets"].keyids:
+        raise Refused(
+            "this key is not one of the release keys in the bundle's root",
+            advice="Sign with a key that `root new` got as --release-key.",
+        )
+    members = read_container(data)
+    envelope = parse_envelope(members[ENVELOPE])
+    if keyid in envelope.signatures:
+        raise Refused(
+            f"{name_of(draft.root.keys[keyid])} has signed this bundle already",
+            advice="A second person has to sign.",
+        )
+    envelope.sign(signer)
+    return write_container(members | {ENVELOPE: format_envelope(envelope)})
+
+
+def describe(draft: Draft) -> list[str]:
+    """A bundle in words, one line each."""
+    manifest = draft.manifest
+    words = [
+        f"{manifest.product} {manifest.version} for hardware {', '.join(manifest.hardware)}",
+        f"security counter {manifest.security_counter}, channels {', '.join(manifest.channels)}",
+        f"created {manifest.created}, needs updater {manifest.min_tool} or newer",
+    ]
+    if manifest.accept_no_recovery:
+        words.append("ACCEPTS DEVICES WITHOUT A WAY TO RECOVER")
+    for image in manifest.images:
+        words.append(f"image {image.name} for {_silicon(image)}")
+        words += [
+            f"  0x{part.address:08X} {part.length} bytes sha256 {part.sha256}" for part in image.segments
+        ]
+    words.append(f"manifest sha256 {draft.manifest_sha256}")
+    signers = ", ".join(draft.signed_by) or "nobody"
+    words.append(f"signed by {signers} ({len(draft.signed_by)} of {draft.threshold} needed signatures)")
+    return words
+
+
+def as_json(draft: Draft) -> dict[str, object]:
+    """A bundle as the JSON line of `updater verify` (architecture section 4), with what is missing."""
+    manifest = draft.manifest
+    return {
+        "type": "bundle",
+        "exit": 0,
+        "product": manifest.product,
+        "version": str(manifest.version),
+        "security_counter": manifest.security_counter,
+        "channels": list(manifest.channels),
+        "hardware": list(manifest.hardware),
+        "images": [
+            {
+                "address": f"0x{part.address:08X}",
+                "length": part.length,
+                "sha256": part.sha256,
+                "for": {
+                    "dev_ids": [f"0x{dev_id:03X}" for dev_id in image.for_.dev_ids],
+                    "revisions": list(image.for_.revisions),
+                    "rom_versions": [f"0x{rom:02X}" for rom in image.for_.rom_versions],
+                },
+            }
+            for image in manifest.images
+            for part in image.segments
+        ],
+        "signed_by": list(draft.signed_by),
+        "threshold": draft.threshold,
+        "root_version": draft.root.version,
+        "manifest_sha256": draft.manifest_sha256,
+    }
+
+
+def _manifest(recipe: Recipe, images: tuple[Image, ...]) -> Manifest:
+    return Manifest(
+        schema=SCHEMA,
+        product=recipe.product,
+        hardware=recipe.hardware,
+        version=recipe.version,
+        security_counter=recipe.security_counter,
+        channels=recipe.channels,
+        created=recipe.created,
+        min_tool=recipe.min_tool,
+        from_min_version=recipe.from_min_version,
+        accept_no_recovery=recipe.accept_no_recovery,
+        notes=recipe.notes,
+        images=images,
+    )
+
+
+def _image(image: RecipeImage, segments: Sequence[Segment]) -> Image:
+    return Image(
+        name=image.name,
+        for_=image.for_,
+        segments=tuple(
+            ManifestSegment(
+                address=part.address,
+                length=len(part.data),
+                sha256=hashlib.sha256(part.data).hexdigest(),
+                file=_file(image, part),
+            )
+            for part in segments
+        ),
+    )
+
+
+def _file(image: RecipeImage, part: Segment) -> str:
+    return f"images/{image.name}-{part.address:08x}.bin"
+
+
+def _compare(manifest: Manifest, files: dict[str, bytes]) -> None:
+    """Nobody signs a description whose bytes are others."""
+    parts = [part for image in manifest.images for part in image.segments]
+    said = {part.file: part.sha256 for part in parts}
+    if said != {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}:
+        raise NotTrusted("the images are not those of the manifest", advice="Build the bundle again.")
+
+
+def _silicon(image: Image) -> str:
+    chosen = image.for_
+    words = ["dev_id " + ", ".join(f"0x{dev_id:03X}" for dev_id in chosen.dev_ids)]
+    if chosen.revisions:
+        words.append("revision " + ", ".join(chosen.revisions))
+    if chosen.rom_versions:
+        words.append("ROM " + ", ".join(f"0x{rom:02X}" for rom in chosen.rom_versions))
+    return "; ".join(words)

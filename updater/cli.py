@@ -1,0 +1,227 @@
+"""The command line: arguments in, a conversation, an exit status out.
+
+Imports are late on purpose: `updater --version` must not pay for USB or trust.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from updater import __version__
+from updater.errors import Bug, Cancelled, UpdaterError, Usage
+
+if TYPE_CHECKING:
+    from updater.lab.shelf import Lab
+    from updater.terminal import Face
+    from updater.update import Hands
+
+LINK = "--link"
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose complaints are errors of ours, so that they look and exit like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Usage(message, advice=f"`{self.prog} --help` shows what it takes.")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit status and never raises."""
+    face: Face | None = None
+    try:
+        args = _link_arguments(arguments) if LINK in arguments[:1] else build_parser().parse_args(arguments)
+        face = _face(json=getattr(args, "json", False))
+        return int(args.run(args, face))
+    except UpdaterError as error:
+        return _fail(face, error, json="--json" in arguments)
+    except KeyboardInterrupt:
+        return _fail(face, Cancelled("you stopped it"), json="--json" in arguments)
+    except BrokenPipeError:
+        return 0  # whoever read our output has seen enough
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        return _fail(face, Bug(f"{type(error).__name__}: {error}"), json="--json" in arguments)
+
+
+def _fail(face: Face | None, error: UpdaterError, *, json: bool) -> int:
+    (face or _face(json=json)).error(error)
+    return error.exit_status
+
+
+def _face(*, json: bool) -> Face:
+    from updater.terminal import JsonFace, TerminalFace
+
+    return JsonFace() if json else TerminalFace()
+
+
+def _link_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """What the link handler gets: exactly `--link LINK`. argparse, and so any option, is never reached."""
+    if len(arguments) != 2:
+        raise Usage(f"{LINK} takes one link and nothing else")
+    return argparse.Namespace(
+        what=arguments[1], json=False, lab=None, state=None, device=None, as_product=None, again=False,
+        yes=False, dry_run=False, run=_install,
+    )  # fmt: skip
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; `docs/commands.md` is read against it in a test."""
+    parser = _Parser(prog="updater", description="Update the firmware of your device over USB.")
+    parser.add_argument("--version", action="version", version=f"updater {__version__}")
+    parser.add_argument("--lab", metavar="DIR", help="use the virtual devices in DIR instead of USB")
+    parser.add_argument("--state", metavar="DIR", help="keep state in DIR instead of your own folder")
+    shared = _Parser(add_help=False)
+    for name in ("--lab", "--state"):
+        shared.add_argument(name, metavar="DIR", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    shared.add_argument("--json", action="store_true", help="print JSON lines for programs")
+    one = _Parser(add_help=False)
+    one.add_argument("--device", metavar="SELECTOR", help="port, serial number or name of the device")
+    one.add_argument(
+        "--as", dest="as_product", metavar="PRODUCT[:HARDWARE]", help="say what a silent device is"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    devices = commands.add_parser("devices", parents=[shared], help="show the devices that are connected")
+    devices.add_argument("--explain", action="store_true", help="name the source of every limitation")
+    devices.set_defaults(run=_devices)
+
+    check = commands.add_parser("check", parents=[shared, one], help="look for an update for the device")
+    check.set_defaults(run=_check)
+
+    install = commands.add_parser("install", parents=[shared, one], help="update the device")
+    install.add_argument("what", nargs="?", metavar="WHAT", help="update link, file, page, code or version")
+    install.add_argument("--yes", action="store_true", help="answer the one question with yes")
+    install.add_argument("--again", action="store_true", help="install the version that is there already")
+    install.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+    install.set_defaults(run=_install)
+
+    verify = commands.add_parser("verify", parents=[shared], help="say whether a bundle file is genuine")
+    verify.add_argument("bundle", type=Path, metavar="BUNDLE")
+    verify.set_defaults(run=_verify)
+
+    link = commands.add_parser("link", parents=[shared], help="make an update link for a customer")
+    link.add_argument("product", metavar="PRODUCT")
+    link.add_argument("--channel", choices=("stable", "beta"), default="stable")
+    link.add_argument("--release", metavar="VERSION", help="this version instead of the newest")
+    link.set_defaults(run=_link)
+
+    _add_demo(commands, shared)
+    return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction[_Parser], shared: _Parser) -> None:
+    """`demo` and `lab` exist only where the program has them: a product's executable does not."""
+    from importlib.util import find_spec
+
+    if find_spec("updater.lab") is None:
+        return
+    demo = commands.add_parser("demo", help="the whole job on virtual devices")
+    demo.add_argument("--keep", type=Path, metavar="DIR", help="keep the virtual devices and state in DIR")
+    demo.add_argument("--fast", action="store_true", help="do not wait as real devices would")
+    demo.set_defaults(run=_demo)
+    lab = commands.add_parser("lab", parents=[shared], help="virtual devices")
+    lab.set_defaults(run=_lab)
+
+
+@contextmanager
+def _hands(args: argparse.Namespace) -> Iterator[Hands]:
+    """Everything a conversation needs, on real USB or in a lab."""
+    from updater.channel import UpdateSite
+    from updater.host import lab_folder, load_home, state_folder, today
+    from updater.silicon import the_table
+    from updater.store import open_store
+    from updater.update import Hands
+    from updater.usbio import Bus
+
+    home = load_home()
+    with (
+        open_store(state_folder(args.state), home.embedded_root) as store,
+        _lab_at(lab_folder(args.lab)) as lab,
+    ):
+        yield Hands(
+            bus=Bus(lab.backend, lab.clock) if lab else Bus(),
+            site=UpdateSite(home.vendor, home.embedded_root, store.channel_folder),
+            store=store,
+            home=home,
+            silicon=the_table(),
+            now=today(),
+            virtual=lab is not None,
+            clock="virtual" if lab else "real",
+        )
+
+
+@contextmanager
+def _lab_at(folder: Path | None) -> Iterator[Lab | None]:
+    if folder is None:
+        yield None
+        return
+    from updater.lab.clock import VirtualClock
+    from updater.lab.shelf import open_lab
+
+    with open_lab(folder, VirtualClock()) as lab:
+        yield lab
+
+
+def _devices(args: argparse.Namespace, face: Face) -> int:
+    from updater.console import show_devices
+
+    with _hands(args) as hands:
+        return show_devices(hands, face, explain=args.explain)
+
+
+def _check(args: argparse.Namespace, face: Face) -> int:
+    from updater.console import check, request_for, with_options
+
+    with _hands(args) as hands:
+        request = request_for(None, hands.home.vendor)
+        request = with_options(request, device=args.device, as_product=args.as_product, again=False)
+        return check(hands, face, request)
+
+
+def _install(args: argparse.Namespace, face: Face) -> int:
+    from updater.console import install, request_for, with_options
+
+    with _hands(args) as hands:
+        request = request_for(args.what, hands.home.vendor)
+        request = with_options(request, device=args.device, as_product=args.as_product, again=args.again)
+        return install(hands, face, request, yes=args.yes, dry=args.dry_run)
+
+
+def _verify(args: argparse.Namespace, face: Face) -> int:
+    from updater.channel import UpdateSite
+    from updater.console import verify
+    from updater.host import load_home, state_folder, today
+    from updater.store import open_store
+
+    home = load_home()
+    with open_store(state_folder(args.state), home.embedded_root) as store:
+        known = UpdateSite(home.vendor, home.embedded_root, store.channel_folder).known_roots()
+        return verify(home, known, args.bundle, today(), face)
+
+
+def _link(args: argparse.Namespace, face: Face) -> int:
+    from updater.console import show_link
+    from updater.facts import Channel, parse_version
+    from updater.host import load_home
+
+    try:
+        version = parse_version(args.release) if args.release else None
+    except ValueError as error:
+        raise Usage(f"{args.release!r} is not a version", advice="A version looks like 1.2.3.") from error
+    return show_link(load_home(), face, args.product, Channel(args.channel), version)
+
+
+def _demo(args: argparse.Namespace, face: Face) -> int:
+    from updater.demo.show import run_demo
+
+    return run_demo(face, keep=args.keep, fast=args.fast)
+
+
+def _lab(args: argparse.Namespace, face: Face) -> int:
+    raise NotImplementedError

@@ -1,0 +1,154 @@
+"""The conversations: what each command says and asks, whoever listens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from semver import Version
+
+from updater.devices import look_around
+from updater.errors import Cancelled, NoDevice, NotConfirmed, StorageFailed, UpdaterError, Usage
+from updater.facts import Channel, parse_version
+from updater.host import Home, read_file
+from updater.links import Link, format_code, format_link, format_page, parse_code, parse_link, parse_page
+from updater.policy import OpenedFrom
+from updater.report import Receipt, offer_line, receipt_line
+from updater.store import Store
+from updater.terminal import Face
+from updater.update import Hands, Prepared, Request, dry_run, find_device, perform, prepare
+from updater.vendor import Vendor
+
+BUNDLE_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+def show_devices(hands: Hands, face: Face, *, explain: bool) -> int:
+    """`updater devices`: who is connected, and how we know."""
+    found = look_around(hands.bus, hands.home.vendor, hands.silicon, hands.store.journals())
+    if not found:
+        raise NoDevice("no device was found")
+    face.devices([one.facts for one in found], explain=explain)
+    return 0
+
+
+def check(hands: Hands, face: Face, request: Request) -> int:
+    """`updater check`: is there a release for the connected device?"""
+    one = find_device(hands, request)
+    product = request.product or one.facts.product
+    if product is None:
+        raise NoDevice("the device does not say which product it is", advice="Add --as PRODUCT.")
+    offer = hands.site.offer(product, request.channel, request.version)
+    newer = one.facts.version is None or offer.version > one.facts.version
+    line = offer_line(
+        product,
+        installed=one.facts.version,
+        offered=offer.version if newer else None,
+        notes=None,
+        size=offer.length if newer else None,
+    )
+    was = one.facts.version or "an unknown version"
+    text = f"{one.facts.name} has {was}; "
+    text += (
+        f"version {offer.version} is offered ({offer.length:,} bytes)." if newer else "that is the newest."
+    )
+    face.line(line, text)
+    return 0
+
+
+def verify(home: Home, known_roots: Sequence[bytes], path: Path, now: datetime, face: Face) -> int:
+    """`updater verify`: the gate, in words."""
+    from updater.gate import verify_bundle
+
+    data = read_file(path, limit=BUNDLE_LIMIT_BYTES)
+    face.bundle(verify_bundle(data, embedded_root=home.embedded_root, known_roots=known_roots, now=now))
+    return 0
+
+
+def show_link(home: Home, face: Face, product_id: str, channel: Channel, version: Version | None) -> int:
+    """`updater link`: what support sends to a customer."""
+    product = home.vendor.product(product_id)
+    if product is None:
+        known = ", ".join(one.id for one in home.vendor.products)
+        raise Usage(f"there is no product {product_id!r}", advice=f"This updater knows: {known}.")
+    link = Link(product=product_id, channel=channel, version=version)
+    said = {
+        "link": format_link(link, home.vendor.link.scheme),
+        "page": format_page(link, home.vendor.repository),
+        "code": format_code(link, product.number),
+    }
+    face.line({"type": "link", **said}, "\n".join(f"{name:<5} {text}" for name, text in said.items()))
+    return 0
+
+
+def request_for(what: str | None, vendor: Vendor) -> Request:
+    """What `install WHAT` means: a link, a bundle file, a landing page, a short code, a version, or nothing.
+
+    Raises `Usage`.
+    """
+    if what is None:
+        return Request(opened_from=OpenedFrom.CHANNEL)
+    if what.startswith(f"{vendor.link.scheme}:"):
+        return _from_link(parse_link(what, vendor.link.scheme))
+    if what.startswith(("http://", "https://")):
+        return _from_link(parse_page(what, vendor.repository))
+    if what.endswith(".fwb") or Path(what).is_file():
+        data = read_file(Path(what), limit=BUNDLE_LIMIT_BYTES)
+        return Request(opened_from=OpenedFrom.FILE, data=data)
+    try:
+        return Request(opened_from=OpenedFrom.CHANNEL, version=parse_version(what))
+    except ValueError:
+        return _from_link(parse_code(what, vendor.numbers))
+
+
+def _from_link(link: Link) -> Request:
+    return Request(
+        opened_from=OpenedFrom.LINK, channel=link.channel, version=link.version, product=link.product
+    )
+
+
+def install(hands: Hands, face: Face, request: Request, *, yes: bool, dry: bool) -> int:
+    """`updater install`: prepare, ask once, perform, and keep the receipt."""
+    prepared = prepare(hands, request, face.emit)
+    if prepared.plan is None or dry:
+        if prepared.plan is not None:
+            face.plan(prepared.plan)
+        receipt = dry_run(hands, prepared) if prepared.plan else perform(hands, prepared, face.emit)
+        face.receipt(receipt, None)
+        return receipt.exit_status
+    face.plan(prepared.plan)
+    _ask_once(face, prepared, yes=yes)
+    receipt = perform(hands, prepared, face.emit)
+    face.receipt(receipt, _kept(hands.store, receipt, hands.now, face))
+    if receipt.exit_status == NotConfirmed.exit_status:
+        face.say(NotConfirmed.advice)
+    return receipt.exit_status
+
+
+def _ask_once(face: Face, prepared: Prepared, *, yes: bool) -> None:
+    for wanted in prepared.verdict.confirmations:
+        face.typed(wanted)
+    if not yes and not face.ask(f"Update {prepared.plan.title if prepared.plan else ''} now?"):
+        raise Cancelled("you did not say yes")
+
+
+def _kept(store: Store, receipt: Receipt, now: datetime, face: Face) -> str | None:
+    """Keep the receipt. The device is done: a full disk is worth a word, no more."""
+    name = f"{now:%Y%m%d-%H%M%S}-{receipt.product}-{receipt.to_version}"
+    try:
+        return str(store.keep_receipt(name, receipt_line(receipt)))
+    except StorageFailed as error:
+        face.say(f"Note: the receipt could not be kept: {error.message}")
+        return None
+
+
+def with_options(request: Request, *, device: str | None, as_product: str | None, again: bool) -> Request:
+    """The request with what was said beside WHAT."""
+    return replace(request, device=device, as_product=as_product, again=again)
+
+
+def fail(face: Face, error: UpdaterError) -> int:
+    """Say what went wrong; the exit status."""
+    face.error(error)
+    return error.exit_status

@@ -1,0 +1,148 @@
+"""`updater demo`: the whole job, on virtual devices and with a web server of our own.
+
+Nothing is acted: the site is the demo vendor's published one, the devices are the lab's, and every step is
+the same code that a customer's update runs through. Time is real, at the speed of the silicon, unless
+`fast` lets it jump.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from semver import Version
+
+from updater.channel import UpdateSite
+from updater.console import install, request_for, show_devices, with_options
+from updater.errors import UpdaterError
+from updater.facts import Channel, Segment
+from updater.gate import verify_bundle
+from updater.host import Home, today
+from updater.lab.application import LabProduct
+from updater.lab.clock import RealClock, VirtualClock
+from updater.lab.shelf import add_board, open_lab
+from updater.links import Link, format_link
+from updater.silicon import the_table
+from updater.store import open_store
+from updater.terminal import Face
+from updater.update import Hands
+from updater.usbio import Bus
+from updater.vendor import Product, parse_vendor
+
+OLD = Version(1, 0, 0)
+
+
+def run_demo(face: Face, *, keep: Path | None, fast: bool) -> int:
+    """Update both demo products. Returns the exit status of the first that fails, else 0.
+
+    Raises `UpdaterError` like any update.
+    """
+    with _folder(keep) as folder, as_file(files("updater.demo")) as vendor, _served(vendor / "site") as url:
+        home = _home(vendor, url)
+        face.say(f"The demo vendor's update site is served at {url}\n")
+        for product, chip, options in (
+            ("demo-widget", "stm32h743", {"revision": "V", "rom_version": 0x91}),
+            ("demo-gadget", "stm32f405", {}),
+        ):
+            status = _update_one(face, home, folder, product, chip, options, fast=fast)
+            if status:
+                return status
+    return 0
+
+
+def _update_one(
+    face: Face, home: Home, folder: Path, product_id: str, chip: str, options: dict[str, Any], *, fast: bool
+) -> int:
+    """One product: plug a virtual device in, look at it, open an update link."""
+    product = home.vendor.product(product_id)
+    if product is None:
+        raise UpdaterError(f"the demo vendor has no product {product_id}")
+    lab = folder / product_id
+    with open_store(folder / "state", home.embedded_root) as store:
+        site = UpdateSite(home.vendor, home.embedded_root, store.channel_folder)
+        if not lab.exists():
+            firmware = _old_firmware(site, home, product_id)
+            add_board(
+                lab, chip=chip, name=product_id, product=_for_lab(product), segments=firmware, **options
+            )
+        with open_lab(lab, VirtualClock() if fast else RealClock()) as virtual:
+            hands = Hands(
+                bus=Bus(virtual.backend, virtual.clock),
+                site=site,
+                store=store,
+                home=home,
+                silicon=the_table(),
+                now=today(),
+                virtual=True,
+                clock="virtual" if fast else "real",
+            )
+            face.say(f"$ updater devices            (a virtual {product.title} is plugged in)")
+            show_devices(hands, face, explain=False)
+            link = format_link(
+                Link(product=product_id, channel=Channel.STABLE, version=None), home.vendor.link.scheme
+            )
+            face.say(f"\n$ updater install {link}")
+            request = request_for(link, home.vendor)
+            request = with_options(request, device=None, as_product=None, again=False)
+            status = install(hands, face, request, yes=True, dry=False)
+            face.say("")
+            return status
+
+
+def _old_firmware(site: UpdateSite, home: Home, product: str) -> tuple[Segment, ...]:
+    """What the device runs before: version 1.0.0, fetched and verified like any other."""
+    data = site.download(site.offer(product, Channel.STABLE, OLD), lambda _event: None)
+    bundle = verify_bundle(data, embedded_root=home.embedded_root, now=today())
+    return bundle.segments(bundle.manifest.images[0])
+
+
+def _for_lab(product: Product) -> LabProduct:
+    return LabProduct(
+        product=product.id,
+        hardware=product.hardware[0],
+        title=product.title,
+        usb=product.usb[0],
+        header_address=product.header.address if product.header else 0,
+    )
+
+
+def _home(vendor: Path, url: str) -> Home:
+    """The demo vendor, with its site where we serve it."""
+    described = parse_vendor((vendor / "vendor.toml").read_text(encoding="utf-8"))
+    here = msgspec.structs.replace(described, repository=url)
+    return Home(here, (vendor / "root.json").read_bytes())
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix="updater-demo-") as folder:
+        yield Path(folder)
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """The demo's screen is for the demo."""
+
+
+@contextmanager
+def _served(site: Path) -> Iterator[str]:
+    """The site on a free loopback port, as any static web server would serve it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(site)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()

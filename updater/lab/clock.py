@@ -1,0 +1,55 @@
+"""Time for virtual devices: invented (tests, demo, rehearsals) or the machine's (measuring, USB/IP).
+
+Both count milliseconds as the device feels them, from an arbitrary start.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What a board needs of time."""
+
+    def now_ms(self) -> float:
+        """Milliseconds since an arbitrary moment; never goes back."""
+        ...
+
+    def sleep_ms(self, ms: float) -> None:
+        """Let `ms` milliseconds of the device's time pass."""
+        ...
+
+
+class VirtualClock:
+    """Time that passes only when somebody sleeps: a 20-second erase takes no time at all."""
+
+    kind = "virtual"
+
+    def __init__(self) -> None:
+        self._now_ms = 0.0
+
+    def now_ms(self) -> float:
+        return self._now_ms
+
+    def sleep_ms(self, ms: float) -> None:
+        if ms > 0:
+            self._now_ms += ms
+
+
+class RealClock:
+    """The machine's own clock, `factor` times as fast: with 10, a second of the device takes 100 ms."""
+
+    kind = "real"
+
+    def __init__(self, factor: float = 1.0) -> None:
+        if not factor > 0:
+            raise ValueError(f"a clock cannot run {factor:g} times as fast")
+        self._factor = factor
+
+    def now_ms(self) -> float:
+        return time.monotonic() * 1000.0 * self._factor
+
+    def sleep_ms(self, ms: float) -> None:
+        if ms > 0:
+            time.sleep(ms / 1000.0 / self._factor)

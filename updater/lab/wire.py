@@ -1,0 +1,289 @@
+"""Virtual boards over USB/IP 1.1.1, in real time: what the kernel's vhci-hcd and `usbip attach` speak.
+
+Source: Linux Documentation/usb/usbip_protocol.rst. Only EP0 exists. BUSID is `1-K` for board K, counted
+from 1. When a board changes its identity the connection closes: for the kernel the device was unplugged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from updater.dfu.words import Stalled, TimedOut, Vanished
+from updater.lab.attach import attach_to_port, detach_port
+from updater.lab.board import Board
+from updater.lab.face import Face
+
+VERSION = 0x0111
+REQ_DEVLIST, REP_DEVLIST, REQ_IMPORT, REP_IMPORT = 0x8005, 0x0005, 0x8003, 0x0003
+OK, NOT_AVAILABLE = 0, 1
+CMD_SUBMIT, CMD_UNLINK, RET_SUBMIT, RET_UNLINK = 1, 2, 3, 4
+DIRECTION_IN = 1
+EPIPE, ECONNRESET = 32, 104  # Linux's numbers, whatever machine serves
+SPEED_FULL = 2  # enum usb_device_speed
+BUS = 1
+LONGEST_TRANSFER_MS = 40_000
+"""Longer than any host waits; a transfer that takes longer is never answered."""
+MAX_TRANSFER_BYTES = 65_535  # wLength is 16 bits
+POLL_S = 0.02
+RETRY_S = 1.0
+
+_OP = struct.Struct(">HHI")
+_DEVICE = struct.Struct(">256s32sIIIHHH6B")
+_SUBMIT = struct.Struct(">5IIiiii8s")
+_HEADER_BYTES = _SUBMIT.size
+_UNLINK = struct.Struct(">5II24x")
+_RET_SUBMIT = struct.Struct(">5Iiiiii8x")
+_RET_UNLINK = struct.Struct(">5Ii24x")
+_SETUP = struct.Struct("<BBHHH")
+
+
+class _Transfer(NamedTuple):
+    """One CMD_SUBMIT."""
+
+    seqnum: int
+    endpoint: int
+    setup: bytes
+    data: bytes
+
+
+class UsbIpServer:
+    """Serves the boards on loopback from its own threads until `close`. `port` 0 takes any free one."""
+
+    def __init__(self, boards: Sequence[Board], *, port: int = 3240) -> None:
+        self.boards = tuple(boards)
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._listener.getsockname()[1]
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._connections: set[socket.socket] = set()
+        self._lent: set[int] = set()  # numbers of the boards that a client has imported
+        threading.Thread(target=self._accept, name="usbip", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening and hang up on everybody."""
+        self._closing.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            connections = tuple(self._connections)
+        for connection in connections:
+            _hang_up(connection)
+
+    def is_lent(self, number: int) -> bool:
+        """Whether a client has imported board `number`."""
+        with self._lock:
+            return number in self._lent
+
+    def keep_attached(self) -> None:
+        """Plug each board into vhci port K-1 and again after every change of identity, until `close`."""
+        for number in range(1, len(self.boards) + 1):
+            threading.Thread(target=self._attach, args=(number,), name=f"vhci-{number}", daemon=True).start()
+
+    def detach_all(self) -> None:
+        """Unplug what `keep_attached` plugged in."""
+        for number in range(1, len(self.boards) + 1):
+            with contextlib.suppress(OSError, ValueError):
+                detach_port(number - 1)
+
+    def _attach(self, number: int) -> None:
+        board = self.boards[number - 1]
+        while not self._closing.wait(POLL_S):
+            if not board.is_present or self.is_lent(number):
+                continue
+            try:
+                attach_to_port("127.0.0.1", self.port, _busid(number), number - 1)
+            except (OSError, ValueError) as error:  # ValueError: the controller has no such port
+                print(f"board {board.name} cannot be attached: {error}", file=sys.stderr, flush=True)
+                self._closing.wait(RETRY_S)
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self._connections.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        """One client: a list of devices, or one imported device until it goes or the client does."""
+        number = None
+        try:
+            number = self._greet(connection)
+            if number is not None:
+                _Session(connection, self.boards[number - 1]).run()
+        except (OSError, struct.error):
+            pass  # the client hung up or does not speak USB/IP
+        finally:
+            with self._lock:
+                self._connections.discard(connection)
+                if number is not None:
+                    self._lent.discard(number)
+            _hang_up(connection)
+
+    def _greet(self, connection: socket.socket) -> int | None:
+        """Answer the first request; the number of the board that was imported with it, if any."""
+        version, code, _status = _OP.unpack(_receive(connection, _OP.size))
+        if version != VERSION:
+            return None
+        if code == REQ_DEVLIST:
+            connection.sendall(self._device_list())
+            return None
+        if code != REQ_IMPORT:
+            return None
+        busid = _receive(connection, 32).rstrip(b"\0").decode("ascii", "replace")
+        number = self._lend(busid)
+        face = self.boards[number - 1].face if number else None
+        if number is None or face is None:
+            connection.sendall(_OP.pack(VERSION, REP_IMPORT, NOT_AVAILABLE))
+            with self._lock:
+                self._lent.discard(number or 0)
+            return None
+        connection.sendall(_OP.pack(VERSION, REP_IMPORT, OK) + _device(number, face))
+        return number
+
+    def _lend(self, busid: str) -> int | None:
+        """Reserve the board of this BUSID; None when there is none, it is lent, or it is not on the bus."""
+        with self._lock:
+            for number, board in enumerate(self.boards, 1):
+                if busid == _busid(number) and number not in self._lent and board.is_present:
+                    self._lent.add(number)
+                    return number
+        return None
+
+    def _device_list(self) -> bytes:
+        present = [
+            _device(number, face) + bytes((*face.interface_class, 0))
+            for number, board in enumerate(self.boards, 1)
+            if (face := board.face) is not None
+        ]
+        return _OP.pack(VERSION, REP_DEVLIST, OK) + struct.pack(">I", len(present)) + b"".join(present)
+
+
+class _Session:
+    """One imported device. A reader takes orders, a worker does the transfers, so an UNLINK never waits."""
+
+    def __init__(self, connection: socket.socket, board: Board) -> None:
+        self._connection = connection
+        self._board = board
+        self._address = board.address
+        self._lock = threading.Lock()  # over sending, and over which transfers are open
+        self._open: set[int] = set()
+        self._orders: queue.SimpleQueue[_Transfer | None] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        worker = threading.Thread(target=self._work, daemon=True)
+        worker.start()
+        try:
+            while True:
+                self._order(_receive(self._connection, _HEADER_BYTES))
+        finally:
+            self._orders.put(None)
+
+    def _order(self, header: bytes) -> None:
+        command = int.from_bytes(header[:4], "big")
+        if command == CMD_UNLINK:
+            *_basic, victim = _UNLINK.unpack(header)
+            self._unlink(int.from_bytes(header[4:8], "big"), victim)
+            return
+        if command != CMD_SUBMIT:
+            raise OSError(f"unknown USB/IP command {command}")
+        _, seqnum, _devid, direction, endpoint, _flags, length, *_rest, setup = _SUBMIT.unpack(header)
+        if not 0 <= length <= MAX_TRANSFER_BYTES:
+            raise OSError(f"a transfer of {length} bytes")
+        data = b"" if direction == DIRECTION_IN else _receive(self._connection, length)
+        with self._lock:
+            self._open.add(seqnum)
+        self._orders.put(_Transfer(seqnum, endpoint, setup, data))
+
+    def _unlink(self, seqnum: int, victim: int) -> None:
+        """-ECONNRESET where the transfer was still open; it is never answered then."""
+        with self._lock:
+            status = -ECONNRESET if victim in self._open else 0
+            self._open.discard(victim)
+            self._connection.sendall(_RET_UNLINK.pack(RET_UNLINK, seqnum, 0, 0, 0, status))
+
+    def _work(self) -> None:
+        try:
+            while (transfer := self._orders.get()) is not None:
+                with self._lock:
+                    if transfer.seqnum not in self._open:
+                        continue  # unlinked before the device heard of it
+                self._do(transfer)
+                if self._board.address != self._address or not self._board.is_present:
+                    break
+        except OSError:
+            pass  # the client is gone
+        finally:
+            _hang_up(self._connection)
+
+    def _do(self, transfer: _Transfer) -> None:
+        """Raises OSError when the client or the device is gone."""
+        request_type, request, value, index, length = _SETUP.unpack(transfer.setup)
+        incoming = bool(request_type & 0x80)
+        status, answer = 0, b""
+        try:
+            if transfer.endpoint != 0:
+                raise Stalled("no endpoint but EP0")
+            answer = self._board.control(
+                self._address,
+                request_type,
+                request,
+                value,
+                index,
+                length if incoming else transfer.data,
+                LONGEST_TRANSFER_MS,
+            )
+        except Stalled:
+            status = -EPIPE
+        except TimedOut:
+            return
+        except Vanished as error:
+            raise OSError(str(error)) from error
+        actual = len(answer) if incoming else len(transfer.data)
+        if status:
+            actual = 0
+        reply = _RET_SUBMIT.pack(RET_SUBMIT, transfer.seqnum, 0, 0, 0, status, actual, 0, 0, 0) + answer
+        with self._lock:
+            if transfer.seqnum in self._open:
+                self._open.discard(transfer.seqnum)
+                self._connection.sendall(reply)
+
+
+def _device(number: int, face: Face) -> bytes:
+    """struct usbip_usb_device, 312 bytes."""
+    busid = _busid(number).encode("ascii")
+    return _DEVICE.pack(
+        b"/sys/devices/virtual/lab/" + busid, busid, BUS, number, SPEED_FULL,
+        face.vendor_id, face.product_id, face.bcd_device, 0, 0, 0, 1, 1, 1,
+    )  # fmt: skip
+
+
+def _busid(number: int) -> str:
+    return f"{BUS}-{number}"
+
+
+def _receive(connection: socket.socket, length: int) -> bytes:
+    received = bytearray()
+    while len(received) < length:
+        part = connection.recv(length - len(received))
+        if not part:
+            raise OSError("the client hung up")
+        received += part
+    return bytes(received)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()

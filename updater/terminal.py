@@ -1,0 +1,305 @@
+"""How it looks: one listener for people (lines and bars on stderr), one for programs (JSON lines on stdout).
+
+Both are folds over the same events. Results go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any, Protocol, TextIO
+
+from updater.errors import Cancelled, UpdaterError
+from updater.events import Event, Noticed, Progressed, Step, StepDone, StepStarted
+from updater.facts import DeviceFacts, IdentityFrom, Mode
+from updater.manifest import Bundle
+from updater.plan import Plan, describe
+from updater.policy import TypedConfirmation
+from updater.report import (
+    Line,
+    Receipt,
+    bundle_line,
+    device_line,
+    error_line,
+    plan_line,
+    progress_line,
+    receipt_line,
+)
+from updater.silicon import the_table
+
+WORDS = {
+    Step.DOWNLOAD: "downloading the update",
+    Step.CHECK: "checking its signatures",
+    Step.ENTER: "entering the bootloader",
+    Step.READ: "reading what is there",
+    Step.ERASE: "erasing",
+    Step.WRITE: "writing",
+    Step.VERIFY: "reading back",
+    Step.LEAVE: "starting the program",
+    Step.CONFIRM: "waiting for the device",
+}
+_TOGETHER = (Step.ERASE, Step.WRITE, Step.VERIFY)
+
+
+class Face(Protocol):
+    """What a conversation needs of whoever listens and answers."""
+
+    def emit(self, event: Event) -> None: ...
+    def devices(self, found: Iterable[DeviceFacts], *, explain: bool) -> None: ...
+    def bundle(self, bundle: Bundle) -> None: ...
+    def plan(self, plan: Plan) -> None: ...
+    def say(self, text: str) -> None: ...
+    def line(self, line: Line, text: str) -> None: ...
+    def receipt(self, receipt: Receipt, kept_at: str | None) -> None: ...
+    def error(self, error: UpdaterError) -> None: ...
+    def ask(self, question: str) -> bool: ...
+    def typed(self, wanted: TypedConfirmation) -> None: ...
+
+
+class _Answers:
+    """Asking a person on the terminal; the question itself goes to stderr."""
+
+    def ask(self, question: str) -> bool:
+        """The one question. End of file is a no."""
+        return _read_line(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+    def typed(self, wanted: TypedConfirmation) -> None:
+        """A confirmation that must be typed. Raises `Cancelled` for anything else."""
+        print(f"Careful: {wanted.because}.", file=sys.stderr)
+        if _read_line(f"Type {wanted.text} to go on: ").strip() != wanted.text:
+            raise Cancelled("the confirmation was not typed")
+
+
+def _read_line(prompt: str) -> str:
+    print(prompt, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline() if sys.stdin else ""
+
+
+class JsonFace(_Answers):
+    """JSON lines for programs, by the contract in `docs/json.md`."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._totals: dict[Step, int | None] = {}
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, StepStarted):
+            self._totals[event.step] = event.total
+            self._write(progress_line(Progressed(event.step, 0), event.total))
+        elif isinstance(event, Progressed):
+            self._write(progress_line(event, self._totals.get(event.step)))
+
+    def devices(self, found: Iterable[DeviceFacts], *, explain: bool) -> None:  # noqa: ARG002 - the sources are always in
+        for facts in found:
+            self._write(device_line(facts))
+
+    def bundle(self, bundle: Bundle) -> None:
+        self._write(bundle_line(bundle))
+
+    def plan(self, plan: Plan) -> None:
+        self._write(plan_line(plan))
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr)
+
+    def line(self, line: Line, text: str) -> None:  # noqa: ARG002 - the same in words
+        self._write(line)
+
+    def receipt(self, receipt: Receipt, kept_at: str | None) -> None:  # noqa: ARG002 - for people
+        self._write(receipt_line(receipt))
+
+    def error(self, error: UpdaterError) -> None:
+        self._write(error_line(error))
+
+    def _write(self, line: Line) -> None:
+        print(json.dumps(line), file=self._out, flush=True)
+
+
+class TerminalFace(_Answers):
+    """Plain words and progress bars for people."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._totals: dict[Step, int] = {}
+        self._done: dict[Step, int] = {}
+        self._ms: dict[Step, int] = {}
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, Noticed):
+            self.say(f"Note: {event.text}")
+        elif isinstance(event, StepStarted):
+            self._started(event)
+        elif isinstance(event, Progressed):
+            self._moved(event)
+        else:
+            self._finished(event)
+
+    def _started(self, event: StepStarted) -> None:
+        self._totals[event.step], self._done[event.step] = event.total or 0, 0
+        if event.step in _TOGETHER and self._bar is not None:
+            self._bar.total += event.total or 0
+            self._bar.refresh()
+            return
+        self._close_bar()
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=event.total,
+            desc=f"  {WORDS[event.step]:<24}",
+            unit="B",
+            unit_scale=True,
+            leave=False,
+            file=sys.stderr,
+            disable=None,
+            bar_format="{desc} {bar:24} {percentage:3.0f} % {elapsed}" if event.total else "{desc} {elapsed}",
+        )
+
+    def _moved(self, event: Progressed) -> None:
+        more, self._done[event.step] = event.done - self._done[event.step], event.done
+        if self._bar is not None:
+            self._bar.set_description_str(f"  {WORDS[event.step]:<24}", refresh=False)
+            self._bar.update(more)
+
+    def _finished(self, event: StepDone) -> None:
+        self._ms[event.step] = event.ms
+        if event.step in _TOGETHER and not set(_TOGETHER) <= self._ms.keys():
+            return
+        self._close_bar()
+        steps = _TOGETHER if event.step in _TOGETHER else (event.step,)
+        for step in steps:
+            total = self._totals[step]
+            size = f"{total:,} bytes" if total else ""
+            self.say(f"  {WORDS[step]:<24} {size:>16}  {self._ms.pop(step) / 1000:6.1f} s")
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def devices(self, found: Iterable[DeviceFacts], *, explain: bool) -> None:
+        print("\n\n".join("\n".join(_device_words(facts, explain=explain)) for facts in found), flush=True)
+
+    def bundle(self, bundle: Bundle) -> None:
+        print("\n".join(_bundle_words(bundle)))
+
+    def plan(self, plan: Plan) -> None:
+        self.say("\n".join(["The plan:", *(f"  {line}" for line in describe(plan))]))
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def line(self, line: Line, text: str) -> None:  # noqa: ARG002 - the same for programs
+        print(text)
+
+    def receipt(self, receipt: Receipt, kept_at: str | None) -> None:
+        print("\n".join(_receipt_words(receipt)), flush=True)
+        if kept_at:
+            self.say(f"The receipt was kept as {kept_at}")
+
+    def error(self, error: UpdaterError) -> None:
+        self._close_bar()
+        self.say(f"Error: {_sentence(error.message)}\n{error.advice}")
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _device_words(facts: DeviceFacts, *, explain: bool) -> list[str]:
+    rows = [("port", f"{facts.port} ({facts.usb})"), ("runs", _running(facts))]
+    if facts.product:
+        hardware = f", hardware {facts.hardware}" if facts.hardware else ""
+        rows.append(("product", f"{facts.product}{hardware}"))
+    if facts.version:
+        rows.append(("version", f"{facts.version} (security counter {facts.security_counter})"))
+    if facts.serial:
+        rows.append(("serial", facts.serial))
+    if facts.chip:
+        rows += _silicon_words(facts)
+    if facts.mode is Mode.ROM:
+        rows.append(("identity", _IDENTITY_WORDS[facts.identity]))
+    for limitation in facts.limitations:
+        rows.append(("limitation", limitation.text))
+        if explain:
+            rows += [("  source", source) for source in limitation.source]
+    if facts.problem:
+        rows.append(("problem", facts.problem))
+    return [facts.name, *(f"  {name:<11} {text}" for name, text in rows)]
+
+
+def _running(facts: DeviceFacts) -> str:
+    if facts.mode is Mode.APPLICATION:
+        return "its application" if facts.product else "an application that does not say what it is"
+    return "its bootloader (ROM)" if facts.mode is Mode.ROM else "something that this updater does not know"
+
+
+def _silicon_words(facts: DeviceFacts) -> list[tuple[str, str]]:
+    said = {"application": "said by the application", "rom-serial": "from the bootloader's serial number"}
+    chip = the_table().by_id(facts.chip or "")
+    rows = [("silicon", chip.title if chip else str(facts.chip))]
+    revision = f"rev {facts.revision}" if facts.revision else "not known"
+    rows.append(
+        ("revision", f"{revision} ({said.get(facts.revision_from or '', 'this chip does not tell')})")
+    )
+    if facts.rom_version is None:
+        rows.append(("ROM", "not known; the updater assumes the worst"))
+    else:
+        how = "read from the ROM" if facts.rom_version_from == "rom-id" else "said by the application"
+        rows.append(("ROM", f"0x{facts.rom_version:02X} ({how})"))
+    return rows
+
+
+_IDENTITY_WORDS = {
+    IdentityFrom.APPLICATION: "the application said so",
+    IdentityFrom.UID: "proved by the chip's unique number",
+    IdentityFrom.SERIAL: "proved by the serial number that was foretold",
+    IdentityFrom.HEADER: "proved by the product header in its flash",
+    IdentityFrom.OTP: "proved by its one-time-programmable memory",
+    IdentityFrom.JOURNAL: "proved by the journal of an unfinished update and what the flash still holds",
+    IdentityFrom.PERSON: "not proven; a person said so",
+    IdentityFrom.NONE: "not known",
+}
+
+
+def _bundle_words(bundle: Bundle) -> list[str]:
+    manifest = bundle.manifest
+    lines = [
+        f"{manifest.product} {manifest.version} is genuine.",
+        f"  signed by    {', '.join(bundle.signed_by)} ({bundle.threshold} needed)",
+        f"  root         version {bundle.root_version}",
+        f"  for          hardware {', '.join(manifest.hardware)}; channels {', '.join(manifest.channels)}",
+        f"  made         {manifest.created}, security counter {manifest.security_counter}",
+        f"  manifest     SHA-256 {bundle.manifest_sha256}",
+    ]
+    for image in manifest.images:
+        for part in image.segments:
+            lines.append(f"  image        {image.name}: {part.length:,} bytes at 0x{part.address:08X}")
+    if bundle.root_expired:
+        lines.append("  note         the trust information has expired by this computer's date")
+    return lines
+
+
+def _receipt_words(receipt: Receipt) -> list[str]:
+    name = receipt.device.name
+    if receipt.result == "nothing-to-do":
+        return [f"Nothing to do: {name} already has version {receipt.to_version}."]
+    if receipt.result == "dry-run":
+        return ["This was a dry run; nothing was changed."]
+    if receipt.result == "confirmed":
+        first = f"Done. {name} runs version {receipt.device.version}."
+    else:
+        first = (
+            f"{name} was written and verified, but it did not come back with version {receipt.to_version}."
+        )
+    proof = {IdentityFrom.PERSON: "identity not proven: you said what it is"}
+    was = receipt.from_version or "unknown"
+    return [
+        first,
+        f"  {receipt.product}: {was} -> {receipt.to_version}, "
+        f"{proof.get(receipt.identity, _IDENTITY_WORDS[receipt.identity])}",
+        f"  {receipt.wrote_bytes:,} bytes in {receipt.erased_sectors} sectors, every byte read back",
+        f"  signed by {', '.join(receipt.signed_by)}; manifest {receipt.manifest_sha256[:16]}...",
+        f"  {receipt.control_transfers:,} control transfers, "
+        f"{sum(ms for _, ms in receipt.steps) / 1000:.1f} s ({receipt.clock} time)",
+    ]
