@@ -155,6 +155,8 @@ def _publish(chosen: argparse.Namespace) -> None:
     written = pages.write_pages(site, _vendor(chosen.vendor)) if chosen.vendor else 0
     site.publish()
     print(f"published; {written} landing pages written")
+    for sentence in site.expiring():
+        print(f"bundles: {sentence}", file=sys.stderr)
 
 
 def _demo(chosen: argparse.Namespace) -> None:

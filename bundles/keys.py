@@ -131,7 +131,8 @@ def read_file(file: Path) -> bytes:
 def write_private(file: Path, pem: bytes) -> None:
     """Write a new private key, readable by its owner only; never over another file."""
     try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # the last on Windows only
+        with os.fdopen(os.open(file, flags, 0o600), "wb") as out:
             out.write(pem)
     except FileExistsError as error:
         raise Usage(f"{file} exists", advice="Keys are never overwritten; choose another name.") from error

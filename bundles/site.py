@@ -49,6 +49,7 @@ BIN_BITS = 8
 CHANNEL_LIFE = timedelta(days=90)
 SNAPSHOT_LIFE = timedelta(days=30)
 TIMESTAMP_LIFE = timedelta(days=14)
+_ALARM_BEFORE = timedelta(days=60)
 _RENEW_BEFORE = CHANNEL_LIFE / 2
 _Online = TypeVar("_Online", Targets, Snapshot, Timestamp)
 _ROLE_FILE = re.compile(r"([1-9]\d*)\.([a-z0-9-]+)\.json", re.ASCII)
@@ -142,6 +143,18 @@ class Site:
         self._put("snapshot", Snapshot(version=version, meta=meta), SNAPSHOT_LIFE)
         timestamp = Timestamp(version=self._timestamp_version() + 1, snapshot_meta=MetaFile(version))
         self._write("metadata/timestamp.json", self._signed(timestamp, TIMESTAMP_LIFE))
+
+    def expiring(self) -> list[str]:
+        """What people must sign again soon, one sentence each: no server can."""
+        newest = {
+            "root": walk_roots(self._roots()[0], self._roots()[1:]).root,
+            "targets": self._targets("targets"),
+        }
+        return [
+            f"{role}.json expires on {signed.expires:%Y-%m-%d}: renew it before, or customers get no updates."
+            for role, signed in newest.items()
+            if signed.expires - self.now < _ALARM_BEFORE
+        ]
 
     def releases(self) -> Iterator[Release]:
         """Every release that lies here, published or about to be."""

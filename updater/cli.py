@@ -15,9 +15,11 @@ from updater import __version__
 from updater.errors import Bug, Cancelled, UpdaterError, Usage
 
 if TYPE_CHECKING:
+    from updater.facts import Segment
+    from updater.job import Hands
+    from updater.lab.application import LabProduct
     from updater.lab.shelf import Lab
     from updater.terminal import Face
-    from updater.update import Hands
 
 LINK = "--link"
 
@@ -33,7 +35,11 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit status and never raises."""
     face: Face | None = None
     try:
-        args = _link_arguments(arguments) if LINK in arguments[:1] else build_parser().parse_args(arguments)
+        args = (
+            _link_arguments(arguments)
+            if LINK in arguments[:1]
+            else build_parser(with_lab="lab" in arguments).parse_args(arguments)
+        )
         face = _face(json=getattr(args, "json", False))
         return int(args.run(args, face))
     except UpdaterError as error:
@@ -70,9 +76,9 @@ def _link_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; `docs/commands.md` is read against it in a test."""
-    parser = _Parser(prog="updater", description="Update the firmware of your device over USB.")
+def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
+    """The whole command line. The lab's own commands are costly to import and hang in on demand."""
+    parser: argparse.ArgumentParser = _Parser(prog="updater", description="Update the firmware of your device over USB.")
     parser.add_argument("--version", action="version", version=f"updater {__version__}")
     parser.add_argument("--lab", metavar="DIR", help="use the virtual devices in DIR instead of USB")
     parser.add_argument("--state", metavar="DIR", help="keep state in DIR instead of your own folder")
@@ -111,11 +117,11 @@ def build_parser() -> argparse.ArgumentParser:
     link.add_argument("--release", metavar="VERSION", help="this version instead of the newest")
     link.set_defaults(run=_link)
 
-    _add_demo(commands, shared)
+    _add_demo(commands, with_lab=with_lab)
     return parser
 
 
-def _add_demo(commands: argparse._SubParsersAction[_Parser], shared: _Parser) -> None:
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, with_lab: bool) -> None:
     """`demo` and `lab` exist only where the program has them: a product's executable does not."""
     from importlib.util import find_spec
 
@@ -125,8 +131,12 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser], shared: _Parser) ->
     demo.add_argument("--keep", type=Path, metavar="DIR", help="keep the virtual devices and state in DIR")
     demo.add_argument("--fast", action="store_true", help="do not wait as real devices would")
     demo.set_defaults(run=_demo)
-    lab = commands.add_parser("lab", parents=[shared], help="virtual devices")
-    lab.set_defaults(run=_lab)
+    if with_lab:
+        from updater.lab.cli import add_parser
+
+        add_parser(commands).set_defaults(run=_lab)
+    else:
+        commands.add_parser("lab", help="virtual devices")
 
 
 @contextmanager
@@ -134,9 +144,9 @@ def _hands(args: argparse.Namespace) -> Iterator[Hands]:
     """Everything a conversation needs, on real USB or in a lab."""
     from updater.channel import UpdateSite
     from updater.host import lab_folder, load_home, state_folder, today
+    from updater.job import Hands
     from updater.silicon import the_table
     from updater.store import open_store
-    from updater.update import Hands
     from updater.usbio import Bus
 
     home = load_home()
@@ -223,5 +233,58 @@ def _demo(args: argparse.Namespace, face: Face) -> int:
     return run_demo(face, keep=args.keep, fast=args.fast)
 
 
-def _lab(args: argparse.Namespace, face: Face) -> int:
-    raise NotImplementedError
+def _lab(args: argparse.Namespace, _face: Face) -> int:
+    from updater.host import lab_folder
+    from updater.lab.cli import Vendor, run
+
+    folder = lab_folder(args.lab)
+    if folder is None:
+        raise Usage("which lab?", advice="Name its folder: updater --lab DIR lab ..., or set UPDATER_LAB.")
+    return run(args, folder, vendor=Vendor(find_product=_lab_product, find_firmware=_lab_firmware))
+
+
+def _lab_product(name: str | None, chip: str, hardware: str | None) -> LabProduct | None:
+    """The vendor's product as a virtual board plays it; without a name the first made with this chip."""
+    from updater.host import load_home
+    from updater.lab.application import LabProduct
+
+    vendor = load_home().vendor
+    product = next(
+        (one for one in vendor.products if name == one.id or (not name and chip in one.chips)), None
+    )
+    if product is None:
+        if name:
+            raise Usage(f"there is no product {name!r}")
+        return None
+    return LabProduct(
+        product=product.id,
+        hardware=hardware or product.hardware[0],
+        title=product.title,
+        usb=product.usb[0],
+        header_address=product.header.address if product.header else 0,
+    )
+
+
+def _lab_firmware(wanted: str, product: LabProduct | None) -> tuple[Segment, ...]:
+    """The first image of a bundle: a file, or a version that the vendor's site has. Through the gate."""
+    from tempfile import TemporaryDirectory
+
+    from updater.channel import UpdateSite
+    from updater.console import request_for
+    from updater.facts import Channel
+    from updater.gate import verify_bundle
+    from updater.host import load_home, today
+
+    home = load_home()
+    request = request_for(wanted, home.vendor)
+    data = request.data
+    if data is None:
+        if product is None:
+            raise Usage(f"version {wanted} of which product?", advice="Name it with --product.")
+        with TemporaryDirectory() as folder:
+            site = UpdateSite(home.vendor, home.embedded_root, Path(folder))
+            data = site.download(
+                site.offer(product.product, Channel.STABLE, request.version), lambda _event: None
+            )
+    bundle = verify_bundle(data, embedded_root=home.embedded_root, now=today())
+    return bundle.segments(bundle.manifest.images[0])

@@ -13,12 +13,13 @@ from updater.devices import look_around
 from updater.errors import Cancelled, NoDevice, NotConfirmed, StorageFailed, UpdaterError, Usage
 from updater.facts import Channel, parse_version
 from updater.host import Home, read_file
+from updater.job import Hands, Prepared, Request
 from updater.links import Link, format_code, format_link, format_page, parse_code, parse_link, parse_page
 from updater.policy import OpenedFrom
 from updater.report import Receipt, offer_line, receipt_line
 from updater.store import Store
 from updater.terminal import Face
-from updater.update import Hands, Prepared, Request, dry_run, find_device, perform, prepare
+from updater.update import check_may_write, dry_run, find_device, perform, prepare
 from updater.vendor import Vendor
 
 BUNDLE_LIMIT_BYTES = 64 * 1024 * 1024
@@ -118,6 +119,7 @@ def install(hands: Hands, face: Face, request: Request, *, yes: bool, dry: bool)
         face.receipt(receipt, None)
         return receipt.exit_status
     face.plan(prepared.plan)
+    check_may_write(hands)
     _ask_once(face, prepared, yes=yes)
     receipt = perform(hands, prepared, face.emit)
     face.receipt(receipt, _kept(hands.store, receipt, hands.now, face))

@@ -16,7 +16,7 @@ from updater.dfu.words import WireError
 from updater.errors import NoDevice, SeveralDevices, UnknownDevice, Usage, UsbFailed, WrongDevice
 from updater.facts import DeviceFacts, IdentityFrom, Mode, ProductHeader, RomFacts
 from updater.plan import ERASED
-from updater.silicon import Chip, Silicon
+from updater.silicon import Behaviour, Chip, Silicon
 from updater.store import Journal
 from updater.usbio import (
     ROM_USB,
@@ -278,3 +278,14 @@ def foretold_serial(facts: DeviceFacts, chip: Chip) -> str | None:
     if facts.uid is not None and facts.idcode is not None:
         return chip.predicted_serial(uid=facts.uid, idcode=facts.idcode)
     return facts.rom.serial if facts.rom else None
+
+
+def behaviour_of(silicon: Silicon, facts: DeviceFacts) -> Behaviour:
+    """What to do with this device's chip. Raises `UnknownDevice` for one that is not in the table."""
+    chip = silicon.by_id(facts.chip) if facts.chip else None
+    if chip is None:
+        raise UnknownDevice(
+            "this device's chip is not one that this updater knows",
+            advice="Ask the vendor for a newer updater.",
+        )
+    return silicon.behaviour(chip, rom_version=facts.rom_version, revision=facts.revision)

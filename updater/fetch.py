@@ -64,8 +64,8 @@ class SiteFetcher(FetcherInterface):
 
     `loopback_http` allows plain http to this very computer, for the demo vendor and tests.
     `progress` is called with the number of bytes of the current file, whenever some arrive.
-    `now_s` is a monotonic clock in seconds. `context` replaces the operating system's certificate store
-    in tests.
+    `now_s` is a monotonic clock in seconds, `pause_s` waits that many; `context` replaces the operating
+    system's certificate store: all three for tests.
 
     Every failure is a `tuf.api.exceptions.DownloadError` whose text is for people; a missing file is
     `DownloadHTTPError` with its status, as ngclient expects it.
@@ -77,11 +77,13 @@ class SiteFetcher(FetcherInterface):
         *,
         loopback_http: bool = False,
         now_s: Callable[[], float] = time.monotonic,
+        pause_s: Callable[[float], None] = time.sleep,
         context: ssl.SSLContext | None = None,
     ) -> None:
         self._origin = _origin(urlsplit(base_url))
         _check_scheme(base_url, loopback_http=loopback_http)
         self._now_s = now_s
+        self._pause_s = pause_s
         self._session = _session(self._origin, context)
         self.progress: Callable[[int], None] = _nobody_listens
 
@@ -160,6 +162,7 @@ class SiteFetcher(FetcherInterface):
     ) -> tuple[requests.Response, int, int]:
         """A new connection, how many of its first bytes are already known, and the reconnects left."""
         while reconnects:
+            self._pause_s(2.0 ** (RECONNECTS - reconnects) - 1)  # 0, 1, 3, 7, 15: a network that comes back
             reconnects -= 1
             try:
                 response = self._open(url, place)

@@ -60,7 +60,7 @@ def test_the_signers_decide_for_which_channels_a_release_is(site: Site, demo_ven
     bundle = build(recipe, RECIPES, [demo_vendor.root])
     for name in ("release-1", "release-2"):
         bundle = sign(bundle, demo_vendor.signer(name))
-    with pytest.raises(Refused, match="did not release demo-widget 1.1.0 for stable"):
+    with pytest.raises(Refused, match="its signers did not release demo-widget"):
         site.set_current(Channel.STABLE, bundle)
     site.set_current(Channel.BETA, bundle)
 
@@ -133,6 +133,15 @@ def test_another_key_than_the_roots_online_key_cannot_publish(site: Site, demo_v
 def test_a_site_with_an_expired_root_is_not_published(site: Site) -> None:
     with pytest.raises(Refused, match=r"root\.json expired on 2999-12-31"):
         dataclasses.replace(site, now=NOW.replace(year=3001)).publish()
+
+
+def test_an_alarm_is_given_sixty_days_before_people_have_to_sign_again(site: Site) -> None:
+    assert site.expiring() == []
+    late = dataclasses.replace(site, now=NOW.replace(year=2999, month=11))
+    assert late.expiring() == [
+        "root.json expires on 2999-12-31: renew it before, or customers get no updates.",
+        "targets.json expires on 2999-12-31: renew it before, or customers get no updates.",
+    ]
 
 
 def test_targets_without_enough_signatures_begin_no_site(demo_vendor: DemoVendor, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
 
 from tests.hands.web import LOGIN_PAGE, Page, Web, serve
@@ -29,7 +31,7 @@ def web() -> Iterator[Web]:
 
 @pytest.fixture
 def fetcher(web: Web) -> Iterator[SiteFetcher]:
-    made = SiteFetcher(web.url, loopback_http=True)
+    made = SiteFetcher(web.url, loopback_http=True, pause_s=lambda _s: None)
     yield made
     made.close()
 
@@ -91,11 +93,31 @@ def test_another_part_than_asked_for_is_refused(web: Web, fetcher: SiteFetcher) 
         get(fetcher, web)
 
 
-def test_a_connection_that_always_breaks_is_given_up(web: Web, fetcher: SiteFetcher) -> None:
+def test_a_connection_that_always_breaks_is_given_up_after_longer_and_longer_pauses(web: Web) -> None:
+    pauses: list[float] = []
+    fetcher = SiteFetcher(web.url, loopback_http=True, pause_s=pauses.append)
     web.pages["/file"] = Page(BODY, cuts=[10] * 100)
     with pytest.raises(DownloadError, match=f"broke {RECONNECTS + 1} times"):
         get(fetcher, web)
     assert len(web.asked) == 1 + RECONNECTS
+    assert pauses == [0, 1, 3, 7, 15]
+
+
+@given(
+    body=st.binary(min_size=2, max_size=3000).filter(lambda body: body.lstrip()[:1] != b"<"),
+    cuts=st.lists(st.integers(0, 3000), max_size=8),
+    ranges=st.booleans(),
+    etag=st.sampled_from([None, '"strong"', 'W/"weak"']),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_breaks_the_bytes_are_right_or_there_is_an_error(
+    web: Web, fetcher: SiteFetcher, body: bytes, cuts: list[int], ranges: bool, etag: str | None
+) -> None:
+    web.pages["/file"] = Page(body, cuts=list(cuts), ranges=ranges, etag=etag)
+    try:
+        assert get(fetcher, web) == body
+    except DownloadError:
+        assert len(cuts) > RECONNECTS
 
 
 def test_a_drip_feed_is_refused_by_its_average_rate(web: Web) -> None:

@@ -83,6 +83,7 @@ def serve(folder: Path | None = None) -> Iterator[Web]:
 def _handler_for(web: Web) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # headers and body are two writes
 
         def do_GET(self) -> None:
             web.asked.append(Request(self.path, dict(self.headers)))

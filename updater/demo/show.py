@@ -26,6 +26,7 @@ from updater.errors import UpdaterError
 from updater.facts import Channel, Segment
 from updater.gate import verify_bundle
 from updater.host import Home, today
+from updater.job import Hands
 from updater.lab.application import LabProduct
 from updater.lab.clock import RealClock, VirtualClock
 from updater.lab.shelf import add_board, open_lab
@@ -33,7 +34,6 @@ from updater.links import Link, format_link
 from updater.silicon import the_table
 from updater.store import open_store
 from updater.terminal import Face
-from updater.update import Hands
 from updater.usbio import Bus
 from updater.vendor import Product, parse_vendor
 

@@ -7,10 +7,11 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from updater.errors import StorageFailed, Usage
 from updater.facts import Segment
@@ -27,6 +28,7 @@ FindFirmware = Callable[[str, LabProduct | None], tuple[Segment, ...]]
 """(a version or the path of a bundle, the product) -> the image's segments; raises an UpdaterError."""
 
 USBIP_PORT = 3240
+Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,24 +39,32 @@ class Vendor:
     find_firmware: FindFirmware
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Hang `lab` and its commands into a command line; `args.lab_command` says which was chosen."""
-    lab: argparse.ArgumentParser = subparsers.add_parser("lab", help="virtual devices")
+def add_parser(
+    subparsers: argparse._SubParsersAction[Parser], *, parents: Sequence[Parser] = ()
+) -> argparse.ArgumentParser:
+    """Hang `lab` and its commands into a command line; `args.lab_command` says which was chosen.
+
+    `parents` are given to every command: the options that the caller's other commands share. Without
+    them `list` has a `--json` of its own.
+    """
+    lab = subparsers.add_parser("lab", help="virtual devices")
     commands = lab.add_subparsers(dest="lab_command", required=True, metavar="COMMAND")
-    _add_add(commands)
-    listing = commands.add_parser("list", help="show the boards")
-    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
-    _named(commands, "remove", "take a board off the shelf")
-    dump = _named(commands, "dump", "write a board's memory to a file")
+    make = partial(commands.add_parser, parents=list(parents))
+    _add_add(make("add", help="put a new board on the shelf"))
+    listing = make("list", help="show the boards")
+    if not parents:
+        listing.add_argument("--json", action="store_true")
+    _named(make("remove", help="take a board off the shelf"))
+    dump = _named(make("dump", help="write a board's memory to a file"))
     dump.add_argument("--region", choices=REGIONS, required=True)
     dump.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    fault = _named(commands, "fault", "make one thing go wrong, once")
+    fault = _named(make("fault", help="make one thing go wrong, once"))
     fault.add_argument("kind", choices=[*FaultKind, "none"], metavar="KIND", help=", ".join(FaultKind))
     fault.add_argument("value", nargs="?", metavar="VALUE", help="transfer from 1, address, or milliseconds")
-    replug = _named(commands, "replug", "power cycle")
+    replug = _named(make("replug", help="power cycle"))
     replug.add_argument("--boot", action="store_true", help="hold the BOOT button")
-    _named(commands, "unplug", "pull the cable")
-    serve = commands.add_parser("serve", help="serve the boards by USB/IP, in real time")
+    _named(make("unplug", help="pull the cable"))
+    serve = make("serve", help="serve the boards by USB/IP, in real time")
     serve.add_argument("--port", type=int, default=USBIP_PORT)
     serve.add_argument("--attach", action="store_true", help="attach each board to its own vhci port (root)")
     serve.add_argument("--dialect", choices=list(Dialect), default=Dialect.STANDARD)
@@ -89,16 +99,12 @@ def run(args: argparse.Namespace, lab_dir: Path, *, vendor: Vendor, out: TextIO 
     return 0
 
 
-def _named(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text)
+def _named(parser: Parser) -> Parser:
     parser.add_argument("name", metavar="NAME")
     return parser
 
 
-def _add_add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    add = commands.add_parser("add", help="put a new board on the shelf")
+def _add_add(add: argparse.ArgumentParser) -> None:
     add.add_argument("chip", metavar="CHIP", help="a row of the silicon table, like stm32xxxx")
     add.add_argument("--name")
     add.add_argument("--rev", metavar="LETTER", help="silicon revision; default: the row's last")
@@ -219,8 +225,8 @@ def _dump(board: Board, region: str, path: Path) -> None:
 def _serve(args: argparse.Namespace, lab_dir: Path, out: TextIO) -> None:
     """Until SIGTERM or SIGINT; the boards are saved then."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wanted, lambda _number, _frame: stop.set())
     clock = RealClock()
     with open_lab(lab_dir, clock, dialect=Dialect(args.dialect), charge_usb=False) as lab:
         try:

@@ -1,0 +1,38 @@
+"""What every floor may use: a demo vendor on a real web server, and a customer's desk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bundles.demo.make import make_demo
+from tests.desk import Desk, Published
+from tests.hands.web import Web, serve
+
+
+@pytest.fixture(scope="session")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    with serve() as web:
+        folder = tmp_path_factory.mktemp("published") / "vendor"
+        vendor = make_demo(folder, url=web.url, now=datetime.now(UTC))
+        web.folder = vendor.site
+        yield Published(vendor, web)
+
+
+@pytest.fixture
+def published(_site: Published) -> Iterator[Published]:
+    """The demo vendor; whatever a test made its web server do is undone."""
+    web: Web = _site.web
+    yield _site
+    web.pages.clear()
+    web.everywhere = None
+    web.folder = _site.vendor.site
+
+
+@pytest.fixture
+def desk(tmp_path: Path, published: Published, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A customer's desk with nothing plugged in."""
+    return Desk(tmp_path, published, monkeypatch)
