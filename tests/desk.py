@@ -123,7 +123,3 @@ class Desk:
         flash = self.flash(name)
         parts = self.published.segments(release)
         return all(flash[p.address - 0x08000000 :][: len(p.data)] == p.data for p in parts)
-
-
-
-

@@ -78,7 +78,9 @@ def _link_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     """The whole command line. The lab's own commands are costly to import and hang in on demand."""
-    parser: argparse.ArgumentParser = _Parser(prog="updater", description="Update the firmware of your device over USB.")
+    parser: argparse.ArgumentParser = _Parser(
+        prog="updater", description="Update the firmware of your device over USB."
+    )
     parser.add_argument("--version", action="version", version=f"updater {__version__}")
     parser.add_argument("--lab", metavar="DIR", help="use the virtual devices in DIR instead of USB")
     parser.add_argument("--state", metavar="DIR", help="keep state in DIR instead of your own folder")
@@ -121,11 +123,16 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, with_lab: bool) -> None:
-    """`demo` and `lab` exist only where the program has them: a product's executable does not."""
+def _has_lab() -> bool:
+    """Whether virtual devices are part of this program: a product's executable is built without them."""
     from importlib.util import find_spec
 
-    if find_spec("updater.lab") is None:
+    return find_spec("updater.lab") is not None
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, with_lab: bool) -> None:
+    """`demo` and `lab` exist only where the program has them: a product's executable does not."""
+    if not _has_lab():
         return
     demo = commands.add_parser("demo", help="the whole job on virtual devices")
     demo.add_argument("--keep", type=Path, metavar="DIR", help="keep the virtual devices and state in DIR")
@@ -171,6 +178,9 @@ def _lab_at(folder: Path | None) -> Iterator[Lab | None]:
     if folder is None:
         yield None
         return
+    if not _has_lab():
+        # Never fall back to real devices for somebody who asked for virtual ones.
+        raise Usage("this updater has no virtual devices", advice="Leave out --lab and unset UPDATER_LAB.")
     from updater.lab.clock import VirtualClock
     from updater.lab.shelf import open_lab
 

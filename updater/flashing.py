@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from updater.dfu.scripts import erase, erase_with_stuck_busy, go_to_idle, leave, read, write
+from updater.dfu.scripts import erase, erase_with_stuck_busy, get_status, go_to_idle, leave, read, write
 from updater.dfu.words import DeviceRefused, Stalled, StatusCode, WireError
 from updater.errors import DeviceIs, NotFinished, Protected
 from updater.events import Emit, Noticed, Progressed, Step, StepDone, StepStarted
@@ -188,9 +188,16 @@ class Flasher:
         self._wire.run(go_to_idle())
         try:
             return self._wire.run(read(sector.address, sector.size, plan.pace))
-        except (DeviceRefused, Stalled) as error:
-            if self.touched or (isinstance(error, DeviceRefused) and error.code != StatusCode.errVENDOR):
-                raise
+        except DeviceRefused as error:
+            self._refuse_protected(error.code, error)
+            raise
+        except Stalled as error:
+            self._refuse_protected(self._wire.run(get_status()).code, error)
+            raise
+
+    def _refuse_protected(self, code: int, error: WireError) -> None:
+        """errVENDOR is how ROMs answer while read-out protection is on (AN3156)."""
+        if code == StatusCode.errVENDOR and not self.touched:
             raise Protected(
                 "the device does not let its memory be read: read-out protection is on",
                 device_is=DeviceIs.IN_BOOTLOADER,

@@ -89,6 +89,8 @@ class JsonFace(_Answers):
             self._write(progress_line(Progressed(event.step, 0), event.total))
         elif isinstance(event, Progressed):
             self._write(progress_line(event, self._totals.get(event.step)))
+        elif isinstance(event, Noticed):
+            self.say(f"Note: {event.text}")
 
     def devices(self, found: Iterable[DeviceFacts], *, explain: bool) -> None:  # noqa: ARG002 - the sources are always in
         for facts in found:

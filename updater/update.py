@@ -12,7 +12,7 @@ from updater.deed import Done, carry_out
 from updater.devices import Connected, behaviour_of, choose, look_around, parse_as, product_of, told
 from updater.errors import NotConfirmed, Refused, WrongDevice
 from updater.events import Emit, Event, Noticed, Step, StepDone
-from updater.facts import DeviceFacts
+from updater.facts import DeviceFacts, Mode
 from updater.flashing import Steps
 from updater.gate import verify_bundle, verify_evidence, walk_roots
 from updater.job import Hands, Prepared, Request
@@ -93,7 +93,8 @@ def _genuine(
             floor=floor,
             opened_from=request.opened_from,
             channel=request.channel if request.data is None else None,
-            again=request.again,
+            # a device in its ROM does not run what it holds: the plan finds out that nothing differs
+            again=request.again or facts.mode is Mode.ROM,
         )
     return bundle, verdict
 

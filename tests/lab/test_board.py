@@ -99,10 +99,10 @@ def test_only_boot_brings_a_locked_up_board_back() -> None:
     board, cable = in_rom()
     cable.erase(FLASH)
     board.replug()
-    assert board.state is BoardState.LOCKED_UP
+    assert board.record().state is BoardState.LOCKED_UP
     board.replug(boot=True)
     board.clock.sleep_ms(270)
-    assert board.state is BoardState.ROM
+    assert board.record().state is BoardState.ROM
     assert cable.result() == (0, IDLE)
 
 

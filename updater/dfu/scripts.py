@@ -31,7 +31,6 @@ from updater.dfu.words import (
     Stalled,
     State,
     Status,
-    StatusCode,
     T,
     TimedOut,
     WireError,
@@ -47,6 +46,8 @@ COMMAND_MAX_MS = 2_000
 _BUSY = {State.dfuDNLOAD_SYNC, State.dfuDNBUSY}
 _ON_THE_WAY = _BUSY | {State.dfuMANIFEST_SYNC, State.dfuMANIFEST}
 _LONGEST_NAP_MS = 1_000
+_MAX_PUSHES = 8
+"""How often a device is pushed towards dfuIDLE; none is known to need more than two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,22 +93,28 @@ def go_to_idle() -> Script[None]:
     """Bring a device from any state to dfuIDLE, with legal requests only.
 
     CLRSTATUS outside dfuERROR is stalled by some ROMs and makes others fail, so it is never sent on
-    suspicion. Raises `TimedOut` after `IDLE_DEADLINE_MS` and `ProtocolError` for an application.
+    suspicion. Raises `TimedOut` after `IDLE_DEADLINE_MS` or when it goes round in circles, and
+    `ProtocolError` for an application and for a bootloader that only a USB reset can bring back.
     """
     started: float | None = None
+    pushes = 0
     while True:
         status = yield from get_status()
         started = status.at_ms if started is None else started
         if status.state == State.dfuIDLE:
             return
-        if status.at_ms - started > IDLE_DEADLINE_MS:
+        if status.at_ms - started > IDLE_DEADLINE_MS or pushes == _MAX_PUSHES:
             raise TimedOut(f"the bootloader did not become idle ({status})")
         if status.state in (State.appIDLE, State.appDETACH):
             raise ProtocolError("the device runs its application, not its bootloader")
+        if status.state == State.dfuMANIFEST_WAIT_RESET:
+            raise ProtocolError("the bootloader waits to be reset")
+        if status.state in _ON_THE_WAY:
+            yield Sleep(_nap(status))
+            continue
+        pushes += 1
         if status.state in (State.dfuDNLOAD_IDLE, State.dfuUPLOAD_IDLE):
             yield Out(Request.ABORT)
-        elif status.state in _ON_THE_WAY:
-            yield Sleep(_nap(status))
         else:
             # dfuERROR, or a state outside the standard: ST's library answers 15 after an unreadable
             # UPLOAD and leaves it by CLRSTATUS only.
@@ -119,9 +126,11 @@ def settle(since_ms: float, max_ms: int, *, poll_at_once: bool) -> Script[Status
 
     Returns the status in dfuDNLOAD-IDLE. Raises `DeviceRefused` in dfuERROR, `TimedOut` when `max_ms`
     after `since_ms` the device is still busy, `ProtocolError` for any other state. The ceiling is ours:
-    bwPollTimeout is a hint that ROMs get wrong in both directions.
+    bwPollTimeout is a hint that ROMs get wrong in both directions. It is judged by a poll that began
+    behind it, because some ROMs work first and then answer dfuDNBUSY, and because PCs doze off.
     """
     nap = 1
+    is_late = False
     while True:
         status = yield from get_status()
         if status.state == State.dfuDNLOAD_IDLE:
@@ -130,8 +139,9 @@ def settle(since_ms: float, max_ms: int, *, poll_at_once: bool) -> Script[Status
             raise DeviceRefused(f"the bootloader answered {status}", status.code)
         if status.state not in _BUSY:
             raise ProtocolError(f"the bootloader answered {status} where dfuDNBUSY was due")
-        if status.at_ms - since_ms > max_ms:
+        if is_late:
             raise TimedOut(f"the bootloader was still busy after {max_ms / 1000:g} s")
+        is_late = status.at_ms - since_ms > max_ms
         if not poll_at_once:
             yield Sleep(_nap(status))
         elif nap > 1:
@@ -162,17 +172,19 @@ def erase_with_stuck_busy(address: int, wait_ms: int) -> Script[None]:
     longest erase the datasheet allows, and only then leave dfuDNBUSY by the CLRSTATUS pair: the first puts
     the ROM into dfuERROR, the second into dfuIDLE (USB trace in ST:234209; AN2606 table 136). A ROM without
     the fault has ended in dfuDNLOAD-IDLE by then, and nothing is sent. The address pointer does not
-    survive. Raises `ProtocolError` when the pair does not end in dfuIDLE.
+    survive. Raises `DeviceRefused` in dfuERROR, `ProtocolError` for any other state where dfuDNBUSY was
+    due, and when the pair does not end in dfuIDLE.
     """
     yield Out(Request.DNLOAD, 0, bytes([Command.ERASE]) + address.to_bytes(4, "little"))
-    status = yield from get_status()
+    yield from get_status()  # starts the erase
     yield Sleep(wait_ms)
-    if status.state == State.dfuDNBUSY:
-        status = yield from get_status()
+    status = yield from get_status()
+    if status.state == State.dfuDNLOAD_IDLE:
+        return
     if status.state == State.dfuERROR:
         raise DeviceRefused(f"the bootloader answered {status}", status.code)
     if status.state != State.dfuDNBUSY:
-        return
+        raise ProtocolError(f"the bootloader answered {status} where dfuDNBUSY was due")
     yield Out(Request.CLRSTATUS)
     status = yield from get_status()
     if status.state == State.dfuERROR:
@@ -251,8 +263,3 @@ def detach(timeout_ms: int) -> Script[None]:
         yield Out(Request.DETACH, timeout_ms)
     except WireError:
         return
-
-
-def is_protection(error: DeviceRefused) -> bool:
-    """Whether a refusal is how ROMs answer while read-out protection is on (AN3156)."""
-    return error.code == StatusCode.errVENDOR

@@ -157,6 +157,7 @@ class Functional(NamedTuple):
     """The DFU functional descriptor (DFU 1.1 section 4.1.3), taken from the configuration descriptor.
 
     It is never requested by itself: 0x21 is also HID's type, and such a request hangs the C5 ROM.
+    DFU 1.0 had 7 bytes, without bcdDFUVersion, which is 0 then.
     """
 
     attributes: int
@@ -174,11 +175,12 @@ class Functional(NamedTuple):
         """The first functional descriptor among an interface's extra descriptors, or None."""
         at = 0
         while at + 2 <= len(descriptors) and descriptors[at] >= 2:
-            part = descriptors[at : at + descriptors[at]]
-            if part[1] == 0x21 and len(part) in (7, 9):
+            length = descriptors[at]
+            part = descriptors[at : at + length]
+            if part[1] == 0x21 and length in (7, 9) and len(part) == length:
                 words = [int.from_bytes(part[n : n + 2], "little") for n in (3, 5, 7)]
                 return cls(part[2], words[0], words[1], words[2])
-            at += len(part)
+            at += length
         return None
 
 

@@ -1,0 +1,167 @@
+"""A cable pulled at any moment: the same command finishes the job, and the words on the screen are true."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.desk import Desk, Said
+from updater.lab.board import Power
+
+PRODUCTS = ["demo-widget", "demo-gadget"]
+
+
+def transfers(desk: Desk, product: str) -> int:
+    """How many class requests the ROM receives during a whole update."""
+    desk.plug_in(product)
+    said = desk.install(desk.published.link(product))
+    assert said.exit == 0
+    desk.updater("lab", "remove", "board1")
+    return int(said.last["control_transfers"])
+
+
+def spread(total: int, count: int) -> list[int]:
+    return sorted({1 + n * (total - 1) // (count - 1) for n in range(count)})
+
+
+def check_cut(said: Said, at: int) -> None:
+    """Before the first erase it is 8, afterwards 9; after everything was verified 10 or a success."""
+    assert said.exit in (0, 8, 9, 10), (at, said.out)
+    if said.exit in (8, 9):
+        assert said.last["type"] == "error"
+        assert "same command" in said.last["advice"]
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_self_powered_device_cut_off_at_any_transfer_is_finished_by_the_same_command(
+    desk: Desk, product: str
+) -> None:
+    link = desk.published.link(product)
+    seen = set()
+    for at in spread(transfers(desk, product), 30):
+        desk.plug_in(product)
+        desk.fault("cut-after", at)
+        said = desk.install(link)
+        check_cut(said, at)
+        seen.add(said.exit)
+        again = desk.install(link)
+        assert again.exit == 0, (at, said.out, again.out)
+        assert desk.holds(f"{product}-1.1.0"), at
+        assert desk.board()["state"] == "application"
+        desk.updater("lab", "remove", "board1")
+    assert {8, 9} <= seen
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_bus_powered_device_cut_off_at_any_transfer_is_finished_after_the_boot_button(
+    desk: Desk, product: str
+) -> None:
+    """Neither chip has an empty check: with its vector table gone it enumerates as nothing until BOOT is held."""
+    link = desk.published.link(product)
+    locked_up = 0
+    for at in spread(transfers(desk, product), 30):
+        desk.plug_in(product, power=Power.BUS)
+        desk.fault("cut-after", at)
+        said = desk.install(link)
+        check_cut(said, at)
+        state = desk.board()["state"]
+        assert state in ("application", "locked-up"), at
+        if state == "locked-up":
+            locked_up += 1
+            assert said.exit == 9
+            assert "bootloader by hand" in said.last["advice"]
+            desk.replug(boot=True)
+        else:
+            assert desk.holds(f"{product}-1.0.0") or desk.holds(f"{product}-1.1.0"), at
+        again = desk.install(link)
+        assert again.exit == 0, (at, said.out, again.out)
+        assert desk.holds(f"{product}-1.1.0"), at
+        desk.updater("lab", "remove", "board1")
+    assert locked_up > 5
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("stall-at", {0, 8, 9, 10}), ("status-at", {0, 8, 9, 10, 11})]
+)
+def test_a_stall_or_an_error_status_at_any_transfer_is_survived(
+    desk: Desk, product: str, kind: str, expected: set[int]
+) -> None:
+    link = desk.published.link(product)
+    for at in spread(transfers(desk, product), 16):
+        desk.plug_in(product)
+        desk.fault(kind, at)
+        said = desk.install(link)
+        assert said.exit in expected, (at, said.out)
+        if said.exit:
+            again = desk.install(link)
+            assert again.exit == 0, (at, said.out, again.out)
+        assert desk.holds(f"{product}-1.1.0"), at
+        desk.updater("lab", "remove", "board1")
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_wrong_byte_is_found_by_reading_back(desk: Desk, product: str) -> None:
+    desk.plug_in(product)
+    desk.fault("flip-write", 1)
+    said = desk.install(desk.published.link(product))
+    if said.exit == 0:
+        pytest.fail("the flipped byte was not noticed")
+    assert (said.exit, said.last["error"]) == (9, "NotFinished")
+    assert desk.install(desk.published.link(product)).exit == 0
+    assert desk.holds(f"{product}-1.1.0")
+
+
+def test_a_device_that_comes_back_as_another_is_not_written(desk: Desk) -> None:
+    desk.plug_in()
+    desk.fault("wrong-identity")
+    before = desk.flash()
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["error"]) == (4, "WrongDevice")
+    assert desk.flash() == before
+
+
+def test_a_bootloader_that_arrives_too_late_is_a_stranger_and_known_by_its_header(desk: Desk) -> None:
+    desk.plug_in()
+    desk.fault("late-arrival", 30_000)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["error"]) == (8, "UsbFailed")
+    again = desk.install(desk.published.link("demo-widget"))
+    assert (again.exit, again.last["identity"]) == (0, "header")
+
+
+def test_a_device_that_does_not_start_is_written_but_not_confirmed(desk: Desk) -> None:
+    desk.plug_in()
+    desk.fault("no-leave")
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["type"], said.last["result"]) == (10, "receipt", "written-not-confirmed")
+    desk.replug()
+    assert desk.board()["version"] == "1.1.0"
+    assert desk.install(desk.published.link("demo-widget")).last["result"] == "nothing-to-do"
+
+
+def test_an_unfinished_device_is_known_again_by_what_its_flash_still_holds(desk: Desk) -> None:
+    """Cut right behind the first erase: the header is gone, the other sector is what the journal recorded."""
+    desk.plug_in()
+    link, at, said = desk.published.link("demo-widget"), 0, None
+    while said is None or said.exit != 9:
+        at += 2
+        desk.updater("lab", "remove", "board1")
+        desk.plug_in()
+        desk.fault("cut-after", 270 + at)
+        said = desk.install(link)
+    (line,) = desk.updater("devices", "--json").lines
+    assert (line["mode"], line["product"], line["identity"]) == ("rom", "demo-widget", "journal")
+    again = desk.install(link)
+    assert (again.exit, again.last["identity"]) == (0, "journal")
+
+
+def test_another_board_on_the_same_port_does_not_inherit_the_journal(desk: Desk) -> None:
+    """Two rev V boards show the same serial; the journal of one must not speak for a blank other."""
+    desk.plug_in()
+    desk.fault("cut-after", 300)
+    assert desk.install(desk.published.link("demo-widget")).exit == 9
+    desk.updater("lab", "remove", "board1")
+    desk.plug_in(runs=None, in_rom=True, name="board9", uid=bytes(range(12)), port="1-1")
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["error"]) == (3, "UnknownDevice")
+    assert desk.flash("board9") == b"\xff" * len(desk.flash("board9"))
