@@ -23,8 +23,10 @@ DEBIAN_PACKAGE = {
     "dpkg": "dpkg",
     "make": "make",
     "modprobe": "kmod",
+    "objdump": "binutils",
     "qemu-system-arm": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
+    "strip": "binutils",
     "usbip": "usbip",
 }
 

@@ -109,7 +109,9 @@ def _from_link(link: Link) -> Request:
     )
 
 
-def install(hands: Hands, face: Face, request: Request, *, yes: bool, dry: bool) -> int:
+def install(
+    hands: Hands, face: Face, request: Request, *, yes: bool, dry: bool = False, say_where: bool = True
+) -> int:
     """`updater install`: prepare, ask once, perform, and keep the receipt."""
     prepared = prepare(hands, request, face.emit)
     if prepared.plan is None or dry:
@@ -122,7 +124,8 @@ def install(hands: Hands, face: Face, request: Request, *, yes: bool, dry: bool)
     check_may_write(hands)
     _ask_once(face, prepared, yes=yes)
     receipt = perform(hands, prepared, face.emit)
-    face.receipt(receipt, _kept(hands.store, receipt, hands.now, face))
+    kept_at = _kept(hands.store, receipt, hands.now, face)
+    face.receipt(receipt, kept_at if say_where else None)
     if receipt.exit_status == NotConfirmed.exit_status:
         face.say(NotConfirmed.advice)
     return receipt.exit_status

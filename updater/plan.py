@@ -79,11 +79,13 @@ class Plan:
     @property
     def write_bytes(self) -> int:
         """Bytes to be written, the granule included."""
-        return sum(len(part.data) for part in self.parts) if self.sectors else 0
+        return sum(len(part.data) for part in self.parts)
 
     @property
     def parts(self) -> tuple[Segment, ...]:
-        """All that will be in flash afterwards, in the order in which it is written."""
+        """All that will be written, in that order: the granule last of all."""
+        if not self.sectors:
+            return ()
         return (*(part for step in self.sectors for part in step.body), self.granule)
 
     def narrowed(self, contents: Mapping[int, bytes]) -> Plan:
@@ -163,11 +165,10 @@ def choose_image(images: Iterable[Image], facts: DeviceFacts, behaviour: Behavio
     dev_id = behaviour.chip.dev_id.value
     fitting = [image for image in images if _is_for(image.for_, dev_id, facts)]
     if len(fitting) == 1:
+        (image,) = fitting
         if len(images) == 1:
-            return fitting[0], "the bundle has this one image"
-        return fitting[
-            0
-        ], f"of {len(images)} images it is the one for {_silicon_words(fitting[0].for_, facts)}"
+            return image, "the bundle has this one image"
+        return image, f"of {len(images)} images it is the one for {_silicon_words(image.for_, facts)}"
     known = f"{behaviour.chip.title}, {_silicon_words(None, facts)}"
     if not fitting:
         raise WrongDevice(f"the bundle has no image for this device's chip ({known})")
@@ -215,7 +216,10 @@ def _check_flash(segments: Iterable[Segment], flash: tuple[Sector, ...]) -> None
     end = 0
     for part in segments:
         if part.address < flash[0].address or part.end > flash[-1].end:
-            raise WrongDevice(f"the image lies at 0x{part.address:08X}, outside this chip's flash")
+            raise WrongDevice(
+                f"the image has a part from 0x{part.address:08X} to 0x{part.end:08X}, "
+                f"but this chip's flash is from 0x{flash[0].address:08X} to 0x{flash[-1].end:08X}"
+            )
         if part.address < end:
             raise WrongDevice(f"the image has two parts in one program unit at 0x{part.address:08X}")
         end = part.end
@@ -291,7 +295,7 @@ def describe(plan: Plan) -> list[str]:
     ]
     if plan.lost_bytes:
         lines.append(
-            f"lost:     {plan.lost_bytes:,} bytes of the erased sectors do not belong to the new image"
+            f"lost:     {plan.lost_bytes:,} bytes: whatever else is in these sectors is erased too"
         )
     lines += [f"kept:     {length:,} bytes at 0x{address:08X}" for address, length in plan.keep]
     if plan.identity in (IdentityFrom.PERSON, IdentityFrom.NONE):

@@ -11,15 +11,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from updater.dfu.layout import parse_layout
+from updater.dfu.words import ProtocolError
 from updater.facts import Limitation, Region, RomFacts
 
 T = TypeVar("T")
 Standing = Literal["documented", "observed", "inferred"]
+Source = Annotated[str, Meta(pattern=r"\S")]
 RESET_VECTORS_BYTES = 8
 """Initial SP and reset vector: they must appear in flash together (`docs/safe-order.md`)."""
 
@@ -33,7 +36,7 @@ class Fact(_Row, Generic[T], frozen=True):
 
     value: T
     standing: Standing
-    source: str
+    source: Source
 
 
 class Revision(_Row, frozen=True):
@@ -42,7 +45,7 @@ class Revision(_Row, frozen=True):
     rev_id: int
     letter: str
     standing: Standing
-    source: str
+    source: Source
 
 
 class Rom(_Row, frozen=True):
@@ -50,7 +53,7 @@ class Rom(_Row, frozen=True):
 
     id: int
     standing: Standing
-    source: str
+    source: Source
 
 
 class LabTiming(_Row, frozen=True):
@@ -122,6 +125,8 @@ class Chip(_Row, frozen=True):
         """What in these facts this row's ROM would never show, in words; None when nothing."""
         if rom.bcd_device != self.bcd_device.value:
             return f"its bootloader reports bcdDevice {rom.bcd_device:04x}, not {self.bcd_device.value:04x}"
+        if rom.transfer_size != self.transfer_size.value:  # a block would land at another address
+            return f"its bootloader takes blocks of {rom.transfer_size} bytes, not {self.transfer_size.value}"
         if not rom.regions or rom.regions[0].sectors != self.flash.sectors:
             return f"its flash is laid out differently from a {self.title}"
         return None
@@ -152,20 +157,21 @@ class Chip(_Row, frozen=True):
 class Match(_Row, frozen=True):
     """Who a quirk is about. An empty `rom_versions` means every ROM of these chips.
 
-    Where the ROM's version is not known the quirk is assumed, except on the revisions named here.
+    Where the ROM's version is not known, or is none of the row's, the quirk is assumed, except on the
+    revisions named here.
     """
 
     chips: tuple[str, ...]
     rom_versions: tuple[int, ...]
     rom_unknown_except_revisions: tuple[str, ...]
-    source: str
+    source: Source
 
     def fits(self, chip: Chip, *, rom_version: int | None, revision: str | None) -> bool:
         if chip.id not in self.chips:
             return False
         if not self.rom_versions:
             return True
-        if rom_version is None:
+        if rom_version not in {rom.id for rom in chip.roms}:
             return revision not in self.rom_unknown_except_revisions
         return rom_version in self.rom_versions
 
@@ -173,7 +179,7 @@ class Match(_Row, frozen=True):
 class Symptom(_Row, frozen=True):
     """What the silicon does; the lab plays it."""
 
-    source: str
+    source: Source
     erase_sticks_from: int | None = None
     first_answer_ms: int | None = None
     command_before_done_hangs: bool = False
@@ -185,7 +191,7 @@ class Symptom(_Row, frozen=True):
 class Remedy(_Row, frozen=True):
     """What the updater does about it."""
 
-    source: str
+    source: Source
     stuck_erase_from: int | None = None
     stuck_erase_wait_ms: int | None = None
     poll_at_once: bool = False
@@ -198,7 +204,7 @@ class Quirk(_Row, frozen=True):
     """
 
     id: str
-    seen: str
+    seen: Source
     match: Match
     symptom: Symptom
     remedy: Remedy
@@ -277,14 +283,43 @@ def parse_silicon(text: str) -> Silicon:
     """Load a table. Raises `msgspec.ValidationError` (naming the key) or `ValueError` for a bad row."""
     table = msgspec.toml.decode(text, type=Silicon)
     _refuse_repeats("chip", (row.id for row in table.chip))
+    _refuse_repeats("DEV_ID", (f"0x{row.dev_id.value:03X}" for row in table.chip))
     _refuse_repeats("quirk", (row.id for row in table.quirk))
     for row in table.chip:
-        _ = row.regions  # a malformed layout string is found here, not in the field
-    known = {row.id for row in table.chip}
+        _check_chip(row)
     for quirk in table.quirk:
-        if strangers := set(quirk.match.chips) - known:
-            raise ValueError(f"quirk {quirk.id} matches unknown chips {sorted(strangers)}")
+        _check_quirk(quirk, table.chip)
     return table
+
+
+def _check_chip(row: Chip) -> None:
+    """What would be wrong in the field is found here."""
+    try:
+        regions = row.regions
+    except ProtocolError as error:
+        raise ValueError(f"chip {row.id}: {error}") from error
+    sizes = {str(sector.size) for region in regions[:1] for sector in region.sectors}
+    if not sizes or sizes - row.lab.erase_ms.value.keys():
+        raise ValueError(f"chip {row.id} has no flash, or no erase time for one of its sector sizes")
+    _refuse_repeats(f"in chip {row.id} revision", (f"0x{one.rev_id:04X}" for one in row.revisions))
+    _refuse_repeats(f"in chip {row.id} ROM", (f"0x{rom.id:02X}" for rom in row.roms))
+
+
+def _check_quirk(quirk: Quirk, chips: Iterable[Chip]) -> None:
+    """A match names only what the table knows; half a remedy is none."""
+    match, remedy = quirk.match, quirk.remedy
+    rows = [row for row in chips if row.id in match.chips]
+    roms = {rom.id for row in rows for rom in row.roms}
+    letters = {one.letter for row in rows for one in row.revisions}
+    for kind, strangers in (
+        ("chips", set(match.chips) - {row.id for row in rows}),
+        ("ROMs", {f"0x{rom:02X}" for rom in set(match.rom_versions) - roms}),
+        ("revisions", set(match.rom_unknown_except_revisions) - letters),
+    ):
+        if strangers:
+            raise ValueError(f"quirk {quirk.id} names unknown {kind}: {', '.join(sorted(strangers))}")
+    if (remedy.stuck_erase_from is None) != (not remedy.stuck_erase_wait_ms):
+        raise ValueError(f"quirk {quirk.id}: stuck_erase_from and stuck_erase_wait_ms belong together")
 
 
 def _refuse_repeats(kind: str, ids: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterable
 from typing import Any, Protocol, TextIO
 
@@ -39,6 +40,7 @@ WORDS = {
     Step.LEAVE: "starting the program",
     Step.CONFIRM: "waiting for the device",
 }
+_WIDTH = 100
 _TOGETHER = (Step.ERASE, Step.WRITE, Step.VERIFY)
 
 
@@ -186,7 +188,7 @@ class TerminalFace(_Answers):
         print("\n".join(_bundle_words(bundle)))
 
     def plan(self, plan: Plan) -> None:
-        self.say("\n".join(["The plan:", *(f"  {line}" for line in describe(plan))]))
+        self.say("\n".join(["The plan:", *(_folded(f"  {line}", indent=12) for line in describe(plan))]))
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -201,11 +203,27 @@ class TerminalFace(_Answers):
 
     def error(self, error: UpdaterError) -> None:
         self._close_bar()
-        self.say(f"Error: {_sentence(error.message)}\n{error.advice}")
+        self.say(_folded(f"Error: {_sentence(error.message)}", indent=7))
+        self.say(_folded(f"What to do: {error.advice}", indent=12))
 
 
 def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _folded(text: str, *, indent: int) -> str:
+    """The text in lines of at most `_WIDTH` columns."""
+    folded = textwrap.wrap(
+        text,
+        _WIDTH,
+        subsequent_indent=" " * indent,
+        drop_whitespace=True,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(folded)
 
 
 def _device_words(facts: DeviceFacts, *, explain: bool) -> list[str]:
@@ -227,7 +245,7 @@ def _device_words(facts: DeviceFacts, *, explain: bool) -> list[str]:
             rows += [("  source", source) for source in limitation.source]
     if facts.problem:
         rows.append(("problem", facts.problem))
-    return [facts.name, *(f"  {name:<11} {text}" for name, text in rows)]
+    return [facts.name, *(_folded(f"  {name:<11} {text}", indent=14) for name, text in rows)]
 
 
 def _running(facts: DeviceFacts) -> str:
@@ -253,7 +271,7 @@ def _silicon_words(facts: DeviceFacts) -> list[tuple[str, str]]:
 
 
 _IDENTITY_WORDS = {
-    IdentityFrom.APPLICATION: "the application said so",
+    IdentityFrom.APPLICATION: "said by the application",
     IdentityFrom.UID: "proved by the chip's unique number",
     IdentityFrom.SERIAL: "proved by the serial number that was foretold",
     IdentityFrom.HEADER: "proved by the product header in its flash",
@@ -294,14 +312,14 @@ def _receipt_words(receipt: Receipt) -> list[str]:
         first = (
             f"{name} was written and verified, but it did not come back with version {receipt.to_version}."
         )
-    proof = {IdentityFrom.PERSON: "identity not proven: you said what it is"}
     was = receipt.from_version or "unknown"
     return [
         first,
-        f"  {receipt.product}: {was} -> {receipt.to_version}, "
-        f"{proof.get(receipt.identity, _IDENTITY_WORDS[receipt.identity])}",
-        f"  {receipt.wrote_bytes:,} bytes in {receipt.erased_sectors} sectors, every byte read back",
-        f"  signed by {', '.join(receipt.signed_by)}; manifest {receipt.manifest_sha256[:16]}...",
-        f"  {receipt.control_transfers:,} control transfers, "
-        f"{sum(ms for _, ms in receipt.steps) / 1000:.1f} s ({receipt.clock} time)",
+        f"  version      {was} -> {receipt.to_version}",
+        f"  identity     {_IDENTITY_WORDS[receipt.identity]}",
+        f"  written      {receipt.wrote_bytes:,} bytes in {receipt.erased_sectors} sectors, "
+        "every byte read back and compared",
+        f"  signed by    {', '.join(receipt.signed_by)} (manifest {receipt.manifest_sha256[:16]}...)",
+        f"  took         {sum(ms for _, ms in receipt.steps) / 1000:.1f} s ({receipt.clock} time), "
+        f"{receipt.control_transfers:,} control transfers",
     ]

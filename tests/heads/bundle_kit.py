@@ -31,8 +31,8 @@ from updater.trust import PAYLOAD_TYPE
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 EXPIRES = datetime(2028, 1, 1, tzinfo=UTC)
 ROOT_KEYS = ("root-1", "root-2", "root-3")
-RELEASE_KEYS = ("anna", "ben", "cleo")
-BOTH = ("anna", "ben")
+RELEASE_KEYS = ("release-1", "release-2", "release-3")
+BOTH = ("release-1", "release-2")
 
 PROGRAM = bytes(range(256)) * 4
 PROGRAM_V = bytes(reversed(range(256))) * 4
@@ -40,8 +40,8 @@ PROGRAM_V = bytes(reversed(range(256))) * 4
 
 @cache
 def signer(name: str) -> CryptoSigner:
-    """A key by name, made once. "ben" has ECDSA, as hardware tokens do; the others Ed25519."""
-    made = CryptoSigner.generate_ecdsa() if name == "ben" else CryptoSigner.generate_ed25519()
+    """A key by name, made once. "release-2" has ECDSA, as hardware tokens do; the others Ed25519."""
+    made = CryptoSigner.generate_ecdsa() if name == "release-2" else CryptoSigner.generate_ed25519()
     made.public_key.unrecognized_fields["x-name"] = name
     return made
 

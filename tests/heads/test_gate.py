@@ -37,7 +37,7 @@ from updater.gate import verify_bundle, verify_evidence, walk_roots
 from updater.manifest import canonical_json, format_manifest
 
 GOLDEN = Path(__file__).parent / "golden"
-WITHOUT_ANNA = make_root(2, release_keys=("ben", "cleo"))
+WITHOUT_RELEASE_1 = make_root(2, release_keys=("release-2", "release-3"))
 FORGED = make_root(
     2,
     root_keys=("mallory-1", "mallory-2"),
@@ -104,7 +104,7 @@ def test_a_changed_manifest_is_refused_under_the_old_signatures() -> None:
 
 
 def test_a_bundle_with_one_signature_of_two_is_refused() -> None:
-    assert "carries 1 of the 2" in refused(make_bundle(signed_by=("anna",)))
+    assert "carries 1 of the 2" in refused(make_bundle(signed_by=("release-1",)))
 
 
 def test_a_bundle_without_signatures_is_refused() -> None:
@@ -168,11 +168,11 @@ def test_a_forged_root_beside_genuine_signatures_does_no_harm() -> None:
 
 
 def test_a_revoked_key_does_not_count_once_the_new_root_is_known() -> None:
-    assert "carries 1 of the 2" in refused(GOOD, known_roots=(WITHOUT_ANNA,))
+    assert "carries 1 of the 2" in refused(GOOD, known_roots=(WITHOUT_RELEASE_1,))
 
 
 def test_a_bundle_that_brings_the_revocation_itself_is_refused_too() -> None:
-    assert "carries 1 of the 2" in refused(make_bundle(roots={1: root_1(), 2: WITHOUT_ANNA}))
+    assert "carries 1 of the 2" in refused(make_bundle(roots={1: root_1(), 2: WITHOUT_RELEASE_1}))
 
 
 def test_a_revoked_key_still_counts_where_the_new_root_was_never_seen() -> None:
@@ -187,14 +187,19 @@ def test_a_root_behind_a_gap_is_not_reached() -> None:
 
 def test_a_poisoned_known_root_is_ignored_for_the_one_in_the_bundle() -> None:
     bundle = open_bundle(
-        make_bundle(signed_by=("ben", "cleo"), roots={1: root_1(), 2: WITHOUT_ANNA}),
-        known_roots=(b"poison", FORGED, WITHOUT_ANNA[:-1]),
+        make_bundle(signed_by=("release-2", "release-3"), roots={1: root_1(), 2: WITHOUT_RELEASE_1}),
+        known_roots=(b"poison", FORGED, WITHOUT_RELEASE_1[:-1]),
     )
     assert bundle.root_version == 2
 
 
 def test_a_root_file_under_another_number_is_taken_for_what_it_is() -> None:
-    assert open_bundle(make_bundle(signed_by=("ben", "cleo"), roots={7: WITHOUT_ANNA})).root_version == 2
+    assert (
+        open_bundle(
+            make_bundle(signed_by=("release-2", "release-3"), roots={7: WITHOUT_RELEASE_1})
+        ).root_version
+        == 2
+    )
 
 
 def test_an_expired_root_is_a_state_and_not_a_wall() -> None:
@@ -217,7 +222,7 @@ def test_a_kept_envelope_still_proves_what_it_said() -> None:
 
 def test_a_kept_envelope_by_a_key_that_was_revoked_since_proves_nothing() -> None:
     bundle = open_bundle(GOOD)
-    assert verify_evidence(bundle.envelope, walk_roots(root_1(), (WITHOUT_ANNA,)).root) is None
+    assert verify_evidence(bundle.envelope, walk_roots(root_1(), (WITHOUT_RELEASE_1,)).root) is None
 
 
 @pytest.mark.parametrize("envelope", [b"", b"{}", GOOD, make_envelope(b"{}"), make_envelope(b"{}", ())])
@@ -237,7 +242,7 @@ def test_a_bundle_of_the_first_release_still_verifies() -> None:
     assert bundle.segments(bundle.manifest.images[0]) == (Segment(address=0x0800_0000, data=PROGRAM),)
 
 
-GOLDEN_FILE_SHA256 = "ba53badff133e45627304da6f7d7ebccbe65931b2a98ff273b35ff9f92e5982b"
+GOLDEN_FILE_SHA256 = "c5a5e09ccf05324b01a7ecdc89718c7ab51ac26c6dbf5ac25cfc315f70aee79d"
 GOLDEN_MANIFEST_SHA256 = "9e6151a42c960065f888fb6cd4894610531a406bd450a2ce3db59b6af7b8b11d"
 
 

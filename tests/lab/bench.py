@@ -10,9 +10,10 @@ from semver import Version
 
 from updater.facts import ProductHeader, Segment
 from updater.lab.application import LabProduct
-from updater.lab.board import Board, BoardRecord, BoardState, Power
-from updater.lab.clock import VirtualClock
+from updater.lab.board import Board
+from updater.lab.clock import Clock, VirtualClock
 from updater.lab.flash import Memory, size_of
+from updater.lab.record import BoardRecord, BoardState, Power
 from updater.lab.rom import Dialect, Rom
 from updater.lab.symptoms import behaves
 from updater.silicon import Chip, the_table
@@ -118,6 +119,7 @@ def board_of(
     power: Power = Power.SELF,
     dialect: Dialect = Dialect.STANDARD,
     boot_button: bool = True,
+    clock: Clock | None = None,
 ) -> Board:
     chip = chip_row(name)
     memory = fresh_memory(chip, ROMS[name][0])
@@ -139,7 +141,7 @@ def board_of(
         ),
         table=the_table(),
         memory=memory,
-        clock=VirtualClock(),
+        clock=clock or VirtualClock(),
         next_address=lambda: next(addresses),
         dialect=dialect,
     )

@@ -9,7 +9,8 @@ import pytest
 from tests.lab.bench import CHIPS, F405, FLASH, H743, UID, board_of, image
 from updater.dfu.words import Stalled, Vanished
 from updater.lab.application import vectors_are_valid
-from updater.lab.board import Board, BoardState
+from updater.lab.board import Board
+from updater.lab.record import BoardState
 
 
 def identity(board: Board) -> bytes:

@@ -25,7 +25,8 @@ from tests.lab.bench import (
 )
 from updater.dfu.words import Stalled, TimedOut, Vanished
 from updater.errors import Usage
-from updater.lab.board import Board, BoardState, FaultKind, Power
+from updater.lab.board import Board
+from updater.lab.record import BoardState, FaultKind, Power
 from updater.lab.rom import Dialect
 
 

@@ -11,8 +11,8 @@ import pytest
 from tests.lab.bench import F405, FLASH, H743, UID, WIDGET, files, firmware, image
 from updater.errors import StorageFailed, Usage
 from updater.facts import Segment
-from updater.lab.board import BoardState, FaultKind, Power
 from updater.lab.clock import VirtualClock
+from updater.lab.record import BoardState, FaultKind, Power
 from updater.lab.shelf import add_board, load_records, open_lab, remove_board
 
 
@@ -92,9 +92,14 @@ def test_a_board_that_cannot_be_is_refused(tmp_path: Path, wrong: dict[str, obje
 
 def test_what_was_written_is_kept_even_when_the_command_fails(tmp_path: Path) -> None:
     add_board(tmp_path, chip=F405)
-    with pytest.raises(RuntimeError), open_lab(tmp_path, VirtualClock()) as lab:
-        lab.boards[0].memory.flash.program(FLASH, b"\0\0\0\0")
-        raise RuntimeError
+
+    def fail_halfway() -> None:
+        with open_lab(tmp_path, VirtualClock()) as lab:
+            lab.boards[0].memory.flash.program(FLASH, b"\0\0\0\0")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
     with open_lab(tmp_path, VirtualClock()) as lab:
         assert lab.boards[0].memory.flash.read(FLASH, 5) == b"\0\0\0\0\xff"
     assert files(tmp_path / "board1") == {"board.toml", "flash.bin", "otp.bin", "options.bin"}

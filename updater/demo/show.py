@@ -52,14 +52,22 @@ def run_demo(face: Face, *, keep: Path | None, fast: bool) -> int:
             ("demo-widget", "stm32h743", {"revision": "V", "rom_version": 0x91}),
             ("demo-gadget", "stm32f405", {}),
         ):
-            status = _update_one(face, home, folder, product, chip, options, fast=fast)
+            status = _update_one(face, home, folder, product, chip, options, fast=fast, keep=keep is not None)
             if status:
                 return status
     return 0
 
 
 def _update_one(
-    face: Face, home: Home, folder: Path, product_id: str, chip: str, options: dict[str, Any], *, fast: bool
+    face: Face,
+    home: Home,
+    folder: Path,
+    product_id: str,
+    chip: str,
+    options: dict[str, Any],
+    *,
+    fast: bool,
+    keep: bool,
 ) -> int:
     """One product: plug a virtual device in, look at it, open an update link."""
     product = home.vendor.product(product_id)
@@ -92,7 +100,7 @@ def _update_one(
             face.say(f"\n$ updater install {link}")
             request = request_for(link, home.vendor)
             request = with_options(request, device=None, as_product=None, again=False)
-            status = install(hands, face, request, yes=True, dry=False)
+            status = install(hands, face, request, yes=True, say_where=keep)
             face.say("")
             return status
 

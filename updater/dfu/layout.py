@@ -6,7 +6,7 @@ Grammar (UM0424 section 4.3.2, widened to what real ROMs send):
 COUNT and SIZE are decimal, leading zeros allowed. MULTIPLIER is blank or B (1), K (1024), M (1048576);
 the F722 ROM leaves it out ("01*528e"). TYPE is a letter whose low three bits are 1 readable, 2 erasable,
 4 writable. Segments after a comma follow each other; a new "/0x" starts at a new address.
-The F40x ROM V3.0 says of its Device Feature that it is erasable (AN2606 table 74); like dfu-util we know better.
+The F40x ROM V3.0 says of its Device Feature that it can be erased (AN2606 table 74); it cannot.
 """
 
 from __future__ import annotations

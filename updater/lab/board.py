@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from updater.dfu.words import Request, Stalled, StatusCode, TimedOut, Vanished
 from updater.errors import Usage
@@ -17,7 +16,6 @@ from updater.facts import ProductHeader
 from updater.lab.application import (
     VECTOR_TABLE,
     Application,
-    LabProduct,
     Silicon,
     vectors_are_valid,
 )
@@ -32,6 +30,7 @@ from updater.lab.face import (
     Face,
 )
 from updater.lab.flash import Memory
+from updater.lab.record import BoardRecord, BoardState, Fault, FaultKind, Power
 from updater.lab.rom import FRESH, Dialect, Rom, Snapshot
 from updater.lab.symptoms import behaves
 from updater.silicon import Chip
@@ -46,70 +45,6 @@ APPLICATION_READY_MS = 100
 USB_TRANSFER_MS = 1.0
 USB_KIB_MS = 1.0
 _STANDARD_TYPE_MASK = 0x60
-
-
-class BoardState(StrEnum):
-    """What runs on a board."""
-
-    APPLICATION = "application"
-    ROM = "rom"
-    LOCKED_UP = "locked-up"
-    UNPLUGGED = "unplugged"
-
-
-class Power(StrEnum):
-    """Where the board's supply comes from."""
-
-    SELF = "self"
-    BUS = "bus"
-
-
-class FaultKind(StrEnum):
-    """What can be made to go wrong once."""
-
-    CUT_AFTER = "cut-after"
-    STALL_AT = "stall-at"
-    FLIP_WRITE = "flip-write"
-    STATUS_AT = "status-at"
-    STICK_BUSY_AT = "stick-busy-at"
-    NO_LEAVE = "no-leave"
-    WRONG_IDENTITY = "wrong-identity"
-    LATE_ARRIVAL = "late-arrival"
-
-
-FAULTS_WITHOUT_VALUE = frozenset({FaultKind.NO_LEAVE, FaultKind.WRONG_IDENTITY})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One fault. `value` counts class requests from 1, or is an address, or milliseconds, by kind.
-
-    `seen` is how many class requests the ROM has received since the fault was set.
-    """
-
-    kind: FaultKind
-    value: int = 0
-    seen: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoardRecord:
-    """What `board.toml` holds. `chip` is a row's id, `write_protected` holds sector addresses."""
-
-    name: str
-    chip: str
-    revision: str
-    rom_version: int
-    uid: bytes
-    port: str
-    power: Power = Power.SELF
-    boot_button: bool = True
-    state: BoardState = BoardState.ROM
-    product: LabProduct | None = None
-    fault: Fault | None = None
-    rom: Snapshot = FRESH
-    write_protected: tuple[int, ...] = ()
-    read_protected: bool = False
 
 
 @dataclass(slots=True)

@@ -16,8 +16,9 @@ from typing import TextIO, TypeVar
 from updater.errors import StorageFailed, Usage
 from updater.facts import Segment
 from updater.lab.application import LabProduct
-from updater.lab.board import FAULTS_WITHOUT_VALUE, Board, BoardState, FaultKind, Power
+from updater.lab.board import Board
 from updater.lab.clock import Clock, RealClock, VirtualClock
+from updater.lab.record import FAULTS_WITHOUT_VALUE, BoardState, FaultKind, Power
 from updater.lab.rom import Dialect
 from updater.lab.shelf import REGIONS, add_board, open_lab, read_region, remove_board
 from updater.lab.wire import UsbIpServer

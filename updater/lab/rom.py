@@ -53,7 +53,7 @@ class Dialect(StrEnum):
     ST_LIBRARY = "st-library"
 
 
-_DIRECTION = {
+_DIRECTION: dict[int, int] = {
     Request.DETACH: OUT,
     Request.DNLOAD: OUT,
     Request.UPLOAD: IN,
@@ -188,7 +188,7 @@ class Rom:
         """The same without letting time pass: what the ROM does when it hears the request."""
         if self.hung:
             raise TimedOut("the ROM hangs; only a power cycle helps")
-        if _DIRECTION.get(bRequest) != bmRequestType or wIndex != 0:  # type: ignore[call-overload] # ints
+        if _DIRECTION.get(bRequest) != bmRequestType or wIndex != 0:
             return self._refuse(bRequest)
         if self._stuck:
             return self._receive_stuck(bRequest, wValue, data_or_length)
@@ -247,7 +247,8 @@ class Rom:
     def _receive_stuck(self, request: int, value: int, data: bytes | int) -> bytes:
         """In the wedge of ST:234209 only the status is answered, and CLRSTATUS makes (14, dfuERROR)."""
         if request == Request.GETSTATUS:
-            return _status(StatusCode.OK, self._stuck_poll_ms, State.dfuDNBUSY)
+            assert isinstance(data, int)
+            return _status(StatusCode.OK, self._stuck_poll_ms, State.dfuDNBUSY)[:data]
         if request == Request.GETSTATE:
             return self._getstate(value, data)
         if request == Request.CLRSTATUS:
@@ -262,8 +263,9 @@ class Rom:
 
     # ---------------------------------------------------------------------------------------- the requests
 
-    def _getstate(self, _value: int, _length: bytes | int) -> bytes:
-        return bytes((self.state,))
+    def _getstate(self, _value: int, length: bytes | int) -> bytes:
+        assert isinstance(length, int)
+        return bytes((self.state,))[:length]
 
     def _clrstatus(self, _value: int, _data: bytes | int) -> bytes:
         self.state, self.status = State.dfuIDLE, StatusCode.OK

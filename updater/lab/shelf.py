@@ -23,9 +23,10 @@ from updater.errors import StorageFailed, Usage
 from updater.facts import Segment
 from updater.lab.application import LabProduct, vectors_are_valid
 from updater.lab.backend import LabBackend, split_port
-from updater.lab.board import Board, BoardRecord, BoardState, Fault, FaultKind, Power
+from updater.lab.board import Board
 from updater.lab.clock import Clock
 from updater.lab.flash import BLANK, Flash, Memory, size_of
+from updater.lab.record import BoardRecord, BoardState, Fault, FaultKind, Power
 from updater.lab.rom import Dialect, Snapshot
 from updater.silicon import Chip, Silicon, the_table
 

@@ -1,0 +1,90 @@
+"""Builds executables with `build_exe.spec` and looks into them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.tools import need, unavailable
+
+PROJECT = Path(__file__).resolve().parents[2]
+BUILD_DEADLINE_S = 180
+RUN_DEADLINE_S = 60
+
+
+@dataclass(frozen=True)
+class Executable:
+    """A built program. It runs in `home`, far from the sources, and without any variable of ours."""
+
+    path: Path
+    home: Path
+
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end, with these environment variables added."""
+        self.home.mkdir(exist_ok=True)
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "LANG": "C.UTF-8", **variables}
+        return subprocess.run(
+            [str(self.path), *arguments],
+            cwd=self.home,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=RUN_DEADLINE_S,
+        )
+
+    def contents(self) -> frozenset[str]:
+        """What the file carries: files with "/" between their parts, modules with "."."""
+        from PyInstaller.archive.readers import CArchiveReader
+
+        archive = CArchiveReader(str(self.path))
+        modules = archive.open_embedded_archive("PYZ.pyz").toc
+        return frozenset(archive.toc) | frozenset(modules)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What one run of the spec makes: the same program as one file and as a folder."""
+
+    one_file: Executable
+    in_folder: Executable
+
+    def contents(self) -> frozenset[str]:
+        """What either of them carries."""
+        internal = self.in_folder.path.parent / "_internal"
+        beside = {path.relative_to(internal).as_posix() for path in internal.rglob("*") if path.is_file()}
+        return self.one_file.contents() | self.in_folder.contents() | beside
+
+
+def run_the_spec(folder: Path, vendor: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run PyInstaller; everything that it writes goes into `folder`. Skips the test where it is absent."""
+    if find_spec("PyInstaller") is None:
+        unavailable("PyInstaller is not installed: pip install -e '.[exe]'")
+    need("objdump", "strip")
+    environment = {key: value for key, value in os.environ.items() if key != "UPDATER_VENDOR"}
+    environment["PYINSTALLER_CONFIG_DIR"] = str(folder / "cache")
+    if vendor is not None:
+        environment["UPDATER_VENDOR"] = str(vendor)
+    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN"]
+    places = ["--distpath", str(folder / "dist"), "--workpath", str(folder / "work")]
+    return subprocess.run(
+        [*command, *places, str(PROJECT / "build_exe.spec")],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_DEADLINE_S,
+    )
+
+
+def build(folder: Path, name: str, vendor: Path | None = None) -> Built:
+    """Build the executable `name`, which the spec makes for this vendor."""
+    done = run_the_spec(folder, vendor)
+    assert done.returncode == 0, done.stderr
+    dist, home = folder / "dist", folder / "home"
+    return Built(Executable(dist / name, home), Executable(dist / f"{name}-folder" / name, home))

@@ -1,0 +1,28 @@
+"""Each executable is built once per session; a build takes about ten seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bundles.demo.make import DemoVendor, make_demo
+from tests.exe.build import Built, build
+from updater.vendor import Kind
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(tmp_path_factory.mktemp("demo-exe"), "updater-demo")
+
+
+@pytest.fixture(scope="session")
+def maker(tmp_path_factory: pytest.TempPathFactory) -> DemoVendor:
+    """A product maker with a vendor folder and signed bundles."""
+    folder = tmp_path_factory.mktemp("maker") / "vendor"
+    return make_demo(folder, kind=Kind.PRODUCT, url="https://updates.example.com/", now=datetime.now(UTC))
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory, maker: DemoVendor) -> Built:
+    return build(tmp_path_factory.mktemp("product-exe"), "updater-cli", maker.folder / "vendor")

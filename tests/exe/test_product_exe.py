@@ -1,0 +1,94 @@
+"""A product's executable: what it carries, what it can, and when it is not built at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bundles.demo.make import DemoVendor, make_demo
+from tests.exe.build import PROJECT, Built, run_the_spec
+from updater.host import today
+from updater.vendor import Kind
+
+pytestmark = pytest.mark.exe
+
+DEMO_SITE_BUNDLE = PROJECT / "updater" / "demo" / "site" / "files" / "demo-widget-1.1.0.fwb"
+ONLY_IN_THE_DEMO = ("updater.lab", "updater.demo")
+IN_NO_EXECUTABLE = ("bundles", "intelhex", "elftools", "tests", "pytest", "_pytest", "tkinter", "_tkinter")
+
+
+def carried(built: Built, rooms: tuple[str, ...]) -> set[str]:
+    """What of these packages is inside, as modules or as files."""
+    prefixes = tuple(f"{room}." for room in rooms)
+    return {name for name in built.contents() if f"{name}.".replace("/", ".").startswith(prefixes)}
+
+
+def test_a_product_carries_its_vendor_and_neither_the_lab_nor_the_demo(product: Built) -> None:
+    assert {"updater/vendor/vendor.toml", "updater/vendor/root.json", "updater.cli"} <= product.contents()
+    assert carried(product, ONLY_IN_THE_DEMO) == set()
+
+
+def test_the_demo_carries_the_lab_and_the_demo_and_no_product(demo: Built) -> None:
+    assert {"updater.lab.rom", "updater.demo.show", "updater/demo/vendor.toml"} <= demo.contents()
+    assert not [name for name in demo.contents() if name.startswith("updater/vendor/")]
+
+
+@pytest.mark.parametrize("kind", ["demo", "product"])
+def test_no_executable_carries_the_release_side_or_the_tests(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    built: Built = request.getfixturevalue(kind)
+    assert carried(built, IN_NO_EXECUTABLE) == set()
+
+
+def test_a_bundle_of_its_vendor_is_genuine(product: Built, maker: DemoVendor) -> None:
+    bundle = maker.folder / "bundles" / "demo-widget-1.1.0.fwb"
+    for program in (product.one_file, product.in_folder):
+        said = program.run("verify", str(bundle))
+        assert said.returncode == 0, said.stderr
+        assert "demo-widget 1.1.0 is genuine" in said.stdout
+
+
+def test_a_bundle_of_the_demo_vendor_is_not_trusted(product: Built) -> None:
+    said = product.one_file.run("verify", str(DEMO_SITE_BUNDLE))
+    assert said.returncode == 5, said.stderr
+
+
+def test_it_looks_for_real_devices(product: Built) -> None:
+    said = product.one_file.run("devices")
+    assert said.returncode in (0, 3), said.stderr  # 0: a device happens to be plugged into this computer
+
+
+@pytest.mark.parametrize("command", ["demo", "lab"])
+def test_the_demo_and_the_lab_are_no_commands_of_it(product: Built, command: str) -> None:
+    said = product.one_file.run(command)
+    assert said.returncode == 2
+    assert f"invalid choice: '{command}'" in said.stderr
+
+
+def test_whoever_asks_it_for_virtual_devices_is_not_given_real_ones(product: Built) -> None:
+    by_option = product.one_file.run("--lab", "anywhere", "devices")
+    by_variable = product.one_file.run("devices", UPDATER_LAB="anywhere")
+    for said in (by_option, by_variable):
+        assert said.returncode == 2
+        assert "no virtual devices" in said.stderr
+
+
+def test_a_missing_vendor_folder_stops_the_build(tmp_path: Path) -> None:
+    done = run_the_spec(tmp_path, tmp_path / "nowhere")
+    assert done.returncode != 0
+    assert f"{tmp_path}/nowhere/vendor.toml cannot be read" in done.stderr
+
+
+def test_a_demo_vendor_stops_the_build_of_a_product(tmp_path: Path) -> None:
+    done = run_the_spec(tmp_path, PROJECT / "updater" / "demo")
+    assert done.returncode != 0
+    assert 'a product needs "product"' in done.stderr
+
+
+def test_a_vendor_whose_site_is_not_https_stops_the_build(tmp_path: Path) -> None:
+    maker = make_demo(tmp_path / "maker", kind=Kind.PRODUCT, url="http://127.0.0.1:8000/", now=today())
+    done = run_the_spec(tmp_path, maker.folder / "vendor")
+    assert done.returncode != 0
+    assert "only https is allowed" in done.stderr

@@ -1,0 +1,73 @@
+"""What is written down of a virtual board: everything that outlives a command, except its memories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from updater.lab.application import LabProduct
+from updater.lab.rom import FRESH, Snapshot
+
+
+class BoardState(StrEnum):
+    """What runs on a board."""
+
+    APPLICATION = "application"
+    ROM = "rom"
+    LOCKED_UP = "locked-up"
+    UNPLUGGED = "unplugged"
+
+
+class Power(StrEnum):
+    """Where the board's supply comes from."""
+
+    SELF = "self"
+    BUS = "bus"
+
+
+class FaultKind(StrEnum):
+    """What can be made to go wrong once."""
+
+    CUT_AFTER = "cut-after"
+    STALL_AT = "stall-at"
+    FLIP_WRITE = "flip-write"
+    STATUS_AT = "status-at"
+    STICK_BUSY_AT = "stick-busy-at"
+    NO_LEAVE = "no-leave"
+    WRONG_IDENTITY = "wrong-identity"
+    LATE_ARRIVAL = "late-arrival"
+
+
+FAULTS_WITHOUT_VALUE = frozenset({FaultKind.NO_LEAVE, FaultKind.WRONG_IDENTITY})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault. `value` counts class requests from 1, or is an address, or milliseconds, by kind.
+
+    `seen` is how many class requests the ROM has received since the fault was set.
+    """
+
+    kind: FaultKind
+    value: int = 0
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardRecord:
+    """What `board.toml` holds. `chip` is a row's id, `write_protected` holds sector addresses."""
+
+    name: str
+    chip: str
+    revision: str
+    rom_version: int
+    uid: bytes
+    port: str
+    power: Power = Power.SELF
+    boot_button: bool = True
+    state: BoardState = BoardState.ROM
+    product: LabProduct | None = None
+    fault: Fault | None = None
+    rom: Snapshot = FRESH
+    write_protected: tuple[int, ...] = ()
+    read_protected: bool = False
