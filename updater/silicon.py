@@ -320,6 +320,8 @@ def _check_quirk(quirk: Quirk, chips: Iterable[Chip]) -> None:
             raise ValueError(f"quirk {quirk.id} names unknown {kind}: {', '.join(sorted(strangers))}")
     if (remedy.stuck_erase_from is None) != (not remedy.stuck_erase_wait_ms):
         raise ValueError(f"quirk {quirk.id}: stuck_erase_from and stuck_erase_wait_ms belong together")
+    if (wait_ms := remedy.stuck_erase_wait_ms) and any(wait_ms < row.erase_max_ms.value for row in rows):
+        raise ValueError(f"quirk {quirk.id} waits {wait_ms} ms, which is less than the longest erase")
 
 
 def _refuse_repeats(kind: str, ids: Iterable[str]) -> None:

@@ -409,8 +409,7 @@ likely = st.text(alphabet=" @/0x189*,KMBaeg", max_size=60)
 def test_any_text_gives_a_region_or_a_protocol_error(text: str) -> None:
     try:
         region = parse_layout(text, 0)
-    except ProtocolError as error:
-        assert str(error).startswith("memory layout ")
+    except ProtocolError:
         return
     assert 1 <= len(region.sectors) <= MAX_SECTORS
     assert all(sector.size > 0 and 0 <= sector.address < sector.end <= 1 << 32 for sector in region.sectors)
