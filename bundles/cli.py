@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from securesystemslib.signer import Signer  # type: ignore[attr-defined] # public, but not in __all__
+from securesystemslib.signer import Signer
 
 from updater.errors import Cancelled, StorageFailed, UpdaterError, Usage
 from updater.facts import Channel

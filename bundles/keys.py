@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
-from securesystemslib.signer import CryptoSigner, Key, SSlibKey  # type: ignore[attr-defined] # public, but not in __all__
+from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from updater.errors import Cancelled, StorageFailed, Usage
 from updater.trust import NAME_FIELD

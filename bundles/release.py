@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from securesystemslib.signer import Signer  # type: ignore[attr-defined] # public, but not in __all__
+from securesystemslib.signer import Signer
 
 from updater.container import ENVELOPE, images_of, read_container, roots_of, write_container
 from updater.errors import NotTrusted, Refused, Usage

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from securesystemslib.signer import Key, Signer  # type: ignore[attr-defined] # public, but not in __all__
+from securesystemslib.signer import Key, Signer
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import (  # type: ignore[attr-defined] # public, but not in __all__
+from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
     Metadata,

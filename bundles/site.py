@@ -23,9 +23,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from securesystemslib.signer import Signer  # type: ignore[attr-defined] # public, but not in __all__
+from securesystemslib.signer import Signer
 from semver import Version
-from tuf.api.metadata import (  # type: ignore[attr-defined] # public, but not in __all__
+from tuf.api.metadata import (
     Delegations,
     Metadata,
     MetaFile,

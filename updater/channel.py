@@ -25,7 +25,7 @@ from tuf.api.exceptions import (
     LengthOrHashMismatchError,
     RepositoryError,
 )
-from tuf.api.metadata import TargetFile  # type: ignore[attr-defined] # public, but not in __all__
+from tuf.api.metadata import TargetFile
 from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.updater import Updater
 

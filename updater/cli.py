@@ -70,10 +70,7 @@ def _link_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """What the link handler gets: exactly `--link LINK`. argparse, and so any option, is never reached."""
     if len(arguments) != 2:
         raise Usage(f"{LINK} takes one link and nothing else")
-    return argparse.Namespace(
-        what=arguments[1], json=False, lab=None, state=None, device=None, as_product=None, again=False,
-        yes=False, dry_run=False, run=_install,
-    )  # fmt: skip
+    return argparse.Namespace(link=arguments[1], lab=None, state=None, run=_open_link)
 
 
 def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
@@ -211,6 +208,14 @@ def _install(args: argparse.Namespace, face: Face) -> int:
         request = request_for(args.what, hands.home.vendor)
         request = with_options(request, device=args.device, as_product=args.as_product, again=args.again)
         return install(hands, face, request, yes=args.yes, dry=args.dry_run)
+
+
+def _open_link(args: argparse.Namespace, face: Face) -> int:
+    """A link that somebody clicked: only a link, never a file or an option; the question is always asked."""
+    from updater.console import install, request_for_link
+
+    with _hands(args) as hands:
+        return install(hands, face, request_for_link(args.link, hands.home.vendor), yes=False)
 
 
 def _verify(args: argparse.Namespace, face: Face) -> int:

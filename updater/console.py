@@ -91,7 +91,7 @@ def request_for(what: str | None, vendor: Vendor) -> Request:
     if what is None:
         return Request(opened_from=OpenedFrom.CHANNEL)
     if what.startswith(f"{vendor.link.scheme}:"):
-        return _from_link(parse_link(what, vendor.link.scheme))
+        return request_for_link(what, vendor)
     if what.startswith(("http://", "https://")):
         return _from_link(parse_page(what, vendor.repository))
     if what.endswith(".fwb") or Path(what).is_file():
@@ -101,6 +101,11 @@ def request_for(what: str | None, vendor: Vendor) -> Request:
         return Request(opened_from=OpenedFrom.CHANNEL, version=parse_version(what))
     except ValueError:
         return _from_link(parse_code(what, vendor.numbers))
+
+
+def request_for_link(text: str, vendor: Vendor) -> Request:
+    """An update link of this vendor's scheme and nothing else. Raises `Usage`."""
+    return _from_link(parse_link(text, vendor.link.scheme))
 
 
 def _from_link(link: Link) -> Request:

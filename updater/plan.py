@@ -294,9 +294,7 @@ def describe(plan: Plan) -> list[str]:
         f"time:     about {max(1, round(plan.estimate_ms / 1000))} s",
     ]
     if plan.lost_bytes:
-        lines.append(
-            f"lost:     {plan.lost_bytes:,} bytes: whatever else is in these sectors is erased too"
-        )
+        lines.append(f"lost:     {plan.lost_bytes:,} bytes: whatever else is in these sectors is erased too")
     lines += [f"kept:     {length:,} bytes at 0x{address:08X}" for address, length in plan.keep]
     if plan.identity in (IdentityFrom.PERSON, IdentityFrom.NONE):
         lines.append("identity: not proven; you said which product this is")

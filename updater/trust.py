@@ -17,7 +17,7 @@ import msgspec
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as SecuresystemslibError
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root  # type: ignore[attr-defined] # public, but not in __all__
+from tuf.api.metadata import Metadata, Root
 
 from updater.errors import NotTrusted
 

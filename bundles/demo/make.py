@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from securesystemslib.signer import Signer  # type: ignore[attr-defined] # public, but not in __all__
+from securesystemslib.signer import Signer
 
 from updater.errors import StorageFailed, Usage
 from updater.facts import Channel

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined] # public, but not in __all__
+from securesystemslib.signer import CryptoSigner
 
 from bundles.demo.make import DemoVendor
 from bundles.recipe import Recipe, parse_recipe

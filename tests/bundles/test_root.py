@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined] # public, but not in __all__
+from securesystemslib.signer import CryptoSigner
 
 from bundles import root
 from updater.errors import NotTrusted, Refused, Usage

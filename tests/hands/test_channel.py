@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from semver import Version
-from tuf.api.metadata import Metadata, Root  # type: ignore[attr-defined] # public, but not in __all__
+from tuf.api.metadata import Metadata, Root
 
 from bundles.demo.make import DemoVendor
 from bundles.site import BIN_BITS, Site

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 from securesystemslib.dsse import Envelope
-from securesystemslib.signer import CryptoSigner, Key  # type: ignore[attr-defined] # public, but not in __all__
+from securesystemslib.signer import CryptoSigner, Key
 from semver import Version
-from tuf.api.metadata import Metadata, Role, Root  # type: ignore[attr-defined] # public, but not in __all__
+from tuf.api.metadata import Metadata, Role, Root
 
 from updater.container import write_container
 from updater.facts import Channel

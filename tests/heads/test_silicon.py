@@ -95,7 +95,7 @@ def test_every_quirk_says_where_it_was_seen() -> None:
     assert all(quirk.seen.strip() for quirk in TABLE.quirk)
 
 
-# ---------------------------------------------------------------------------------- what is refused on loading
+# ------------------------------------------------------------------------------- what is refused on loading
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_no_chip_is_named_in_the_code() -> None:
     assert found == []
 
 
-# -------------------------------------------------------------------------------------------------- the serial
+# ----------------------------------------------------------------------------------------------- the serial
 
 
 def test_the_serial_of_an_f405_is_the_sum_of_its_uid() -> None:
@@ -235,7 +235,7 @@ def test_only_a_serial_made_of_the_uid_is_said_to_be_unique() -> None:
     assert (H743.serial_is_unique.value, F405.serial_is_unique.value) == (False, True)
 
 
-# ------------------------------------------------------------------------------------------------ recognition
+# ---------------------------------------------------------------------------------------------- recognition
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_the_commit_granule_holds_sp_and_reset_vector_together() -> None:
     assert (F405.program_unit_bytes.value, F405.granule_bytes) == (4, 8)
 
 
-# ----------------------------------------------------------------------------------------- quirks and remedies
+# -------------------------------------------------------------------------------------- quirks and remedies
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
-from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined] # public, but not in __all__
-from tuf.api.metadata import Metadata, Root, Targets  # type: ignore[attr-defined] # public, but not in __all__
+from securesystemslib.signer import SSlibKey
+from tuf.api.metadata import Metadata, Root, Targets
 
 from tests.heads.bundle_kit import BOTH, EXPIRES, RELEASE_KEYS, make_envelope, make_root, root_1, signer
 from updater.errors import NotTrusted, UpdaterError

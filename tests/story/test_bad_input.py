@@ -17,7 +17,7 @@ from bundles.recipe import parse_recipe
 from bundles.release import build, sign
 from tests.desk import Desk, Said
 from tests.hands.web import LOGIN_PAGE
-from updater.container import ENVELOPE, read_container, write_container
+from updater.container import read_container, write_container
 
 RECIPES = Path(__file__).parents[2] / "bundles" / "demo" / "recipes"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.desk import Desk, Said
-from updater.lab.board import Power
+from updater.lab.record import Power
 
 PRODUCTS = ["demo-widget", "demo-gadget"]
 
