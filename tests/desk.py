@@ -1,4 +1,4 @@
-"""A customer's desk: the command line, a folder of virtual devices, and the vendor's site on a real server."""
+"""A customer's desk: the command line, a folder of virtual devices, the vendor's site on a real server."""
 
 from __future__ import annotations
 

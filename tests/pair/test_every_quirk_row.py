@@ -167,12 +167,12 @@ def test_without_its_remedy_a_poll_time_is_slept_for_nothing(case: Case, dialect
     slept, whole = waited_ms(case, TABLE, dialect)
     slept_bare, whole_bare = waited_ms(case, TABLE.without_remedy(case.quirk.id), dialect)
     assert slept_bare >= 3 * max(slept, 100)
-    assert whole_bare >= whole + 0.5 * slept_bare
+    assert whole_bare - whole >= 3 * max(slept, 100)
 
 
 @pytest.mark.parametrize("dialect", list(Dialect))
 def test_a_write_on_an_f405_is_three_times_as_fast_with_its_remedy(dialect: Dialect) -> None:
-    """EdgeTX Buddy PR 88 measured 5 to 5.7 on a radio; here USB costs nothing and programming 33 ms a block."""
+    """EdgeTX Buddy PR 88 measured 5 to 5.7 on a radio; here a block is programmed in 33 ms."""
     (case,) = [one for one in CASES if one.quirk.id == "poll-time-too-long" and one.rom_version == 0x91]
 
     def write_ms(table: Silicon) -> float:

@@ -55,7 +55,7 @@ def test_a_self_powered_device_cut_off_at_any_transfer_is_finished_by_the_same_c
 def test_a_bus_powered_device_cut_off_at_any_transfer_is_finished_after_the_boot_button(
     desk: Desk, product: str
 ) -> None:
-    """Neither chip has an empty check: with its vector table gone it enumerates as nothing until BOOT is held."""
+    """Neither chip has an empty check: without its vector table it is gone until BOOT is held."""
     link = desk.published.link(product)
     locked_up = 0
     for at in spread(transfers(desk, product), 30):

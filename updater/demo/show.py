@@ -38,6 +38,10 @@ from updater.usbio import Bus
 from updater.vendor import Product, parse_vendor
 
 OLD = Version(1, 0, 0)
+DEVICES: dict[str, dict[str, Any]] = {
+    "demo-widget": {"revision": "V", "rom_version": 0x91},  # the chips that stop other tools
+    "demo-gadget": {},
+}
 
 
 def run_demo(face: Face, *, keep: Path | None, fast: bool) -> int:
@@ -48,11 +52,8 @@ def run_demo(face: Face, *, keep: Path | None, fast: bool) -> int:
     with _folder(keep) as folder, as_file(files("updater.demo")) as vendor, _served(vendor / "site") as url:
         home = _home(vendor, url)
         face.say(f"The demo vendor's update site is served at {url}\n")
-        for product, chip, options in (
-            ("demo-widget", "stm32h743", {"revision": "V", "rom_version": 0x91}),
-            ("demo-gadget", "stm32f405", {}),
-        ):
-            status = _update_one(face, home, folder, product, chip, options, fast=fast, keep=keep is not None)
+        for product, options in DEVICES.items():
+            status = _update_one(face, home, folder, product, options, fast=fast, keep=keep is not None)
             if status:
                 return status
     return 0
@@ -63,7 +64,6 @@ def _update_one(
     home: Home,
     folder: Path,
     product_id: str,
-    chip: str,
     options: dict[str, Any],
     *,
     fast: bool,
@@ -79,7 +79,12 @@ def _update_one(
         if not lab.exists():
             firmware = _old_firmware(site, home, product_id)
             add_board(
-                lab, chip=chip, name=product_id, product=_for_lab(product), segments=firmware, **options
+                lab,
+                chip=product.chips[0],
+                name=product_id,
+                product=_for_lab(product),
+                segments=firmware,
+                **options,
             )
         with open_lab(lab, VirtualClock() if fast else RealClock()) as virtual:
             hands = Hands(
