@@ -84,7 +84,7 @@ def wire_for(case: Case, dialect: Dialect = Dialect.STANDARD) -> TableWire:
     return table_wire(case.chip, case.rom_version, case.revision, dialect)
 
 
-# ------------------------------------------------------------------------------------------- with the remedy
+# ------------------------------------------------------------------------------------------ with the remedy
 
 
 @each_case
@@ -112,7 +112,7 @@ def test_with_its_remedy_the_job_is_done_over_pyusb(case: Case, tmp_path: Path) 
         assert usb.board.violations == ()
 
 
-# ---------------------------------------------------------------------------------------- without the remedy
+# --------------------------------------------------------------------------------------- without the remedy
 
 
 def fails_as_described(case: Case, wire: TableWire | Wire, clock_ms: Callable[[], float]) -> None:

@@ -46,7 +46,7 @@ from updater.dfu.words import (
     TimedOut,
     WireError,
 )
-from updater.lab.board import BoardState
+from updater.lab.record import BoardState
 from updater.lab.rom import Dialect
 from updater.silicon import Behaviour, Chip
 from updater.usbio import read_rom_facts
@@ -86,7 +86,7 @@ def rom_id_of(wire: TableWire, behaviour: Behaviour) -> int | None:
     return None if word is None else int(word[at & 3])
 
 
-# ----------------------------------------------------------------------------------------------- the whole way
+# -------------------------------------------------------------------------------------------- the whole way
 
 
 @each_silicon
@@ -174,7 +174,7 @@ def test_only_the_last_block_of_a_write_is_short_and_three_transfers_move_a_bloc
     assert len([wish for wish in wire.sent if isinstance(wish, Out | In)]) == 3 * (len(sizes) + 1)
 
 
-# --------------------------------------------------------------------------------------------------- the wedge
+# ------------------------------------------------------------------------------------------------ the wedge
 
 
 @each_dialect
@@ -260,7 +260,7 @@ def test_a_read_too_early_only_waits(dialect: Dialect) -> None:
     assert not wire.rom.hung
 
 
-# ------------------------------------------------------------------------------------------ reading the ROM ID
+# --------------------------------------------------------------------------------------- reading the ROM ID
 
 
 @each_chip
@@ -375,7 +375,7 @@ def test_a_second_write_without_an_erase_is_refused_on_a_chip_with_ecc(dialect: 
 def test_after_leaving_nothing_that_was_asked_too_much_is_an_error(
     chip_id: str, dialect: Dialect, tmp_path: Path
 ) -> None:
-    """The flash is blank: the ROM jumps, the chip locks up and is gone. Only its coming back would show success."""
+    """The flash is blank: the ROM jumps and the chip locks up. Only its coming back would show success."""
     chip = row(chip_id)
     with (
         on_usb(tmp_path / "lab", chip_id, chip.roms[-1].id, chip.revisions[-1].letter, dialect) as usb,
