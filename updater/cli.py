@@ -80,6 +80,10 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"updater {__version__}")
     parser.add_argument("--lab", metavar="DIR", help="use the virtual devices in DIR instead of USB")
+    parser.add_argument(
+        "--real-time", type=float, nargs="?", const=1.0, metavar="FACTOR",
+        help="virtual devices take the time that real ones would, or FACTOR times less",
+    )  # fmt: skip
     parser.add_argument("--state", metavar="DIR", help="keep state in DIR instead of your own folder")
     shared = _Parser(add_help=False)
     for name in ("--lab", "--state"):
@@ -156,7 +160,7 @@ def _hands(args: argparse.Namespace) -> Iterator[Hands]:
     home = load_home()
     with (
         open_store(state_folder(args.state), home.embedded_root) as store,
-        _lab_at(lab_folder(args.lab)) as lab,
+        _lab_at(lab_folder(args.lab), getattr(args, "real_time", None)) as lab,
     ):
         yield Hands(
             bus=Bus(lab.backend, lab.clock) if lab else Bus(),
@@ -166,22 +170,22 @@ def _hands(args: argparse.Namespace) -> Iterator[Hands]:
             silicon=the_table(),
             now=today(),
             virtual=lab is not None,
-            clock="virtual" if lab else "real",
+            clock=lab.clock.kind if lab else "real",
         )
 
 
 @contextmanager
-def _lab_at(folder: Path | None) -> Iterator[Lab | None]:
+def _lab_at(folder: Path | None, real_time: float | None) -> Iterator[Lab | None]:
     if folder is None:
         yield None
         return
     if not _has_lab():
         # Never fall back to real devices for somebody who asked for virtual ones.
         raise Usage("this updater has no virtual devices", advice="Leave out --lab and unset UPDATER_LAB.")
-    from updater.lab.clock import VirtualClock
+    from updater.lab.clock import RealClock, VirtualClock
     from updater.lab.shelf import open_lab
 
-    with open_lab(folder, VirtualClock()) as lab:
+    with open_lab(folder, RealClock(real_time) if real_time else VirtualClock()) as lab:
         yield lab
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from updater.dfu.scripts import Pace, read_if_allowed
 from updater.dfu.words import WireError
-from updater.errors import NoDevice, SeveralDevices, UnknownDevice, Usage, UsbFailed, WrongDevice
-from updater.facts import DeviceFacts, IdentityFrom, Mode, ProductHeader, RomFacts
+from updater.errors import CannotOpen, NoDevice, SeveralDevices, UnknownDevice, Usage, UsbFailed, WrongDevice
+from updater.facts import HEADER_BYTES, DeviceFacts, IdentityFrom, Mode, ProductHeader, RomFacts
 from updater.plan import ERASED
 from updater.silicon import Behaviour, Chip, Silicon
 from updater.store import Journal
@@ -22,8 +22,8 @@ from updater.usbio import (
     ROM_USB,
     Attached,
     Bus,
-    DriverProblem,
     Wire,
+    cannot_open,
     read_identity,
     read_rom_facts,
     read_serial,
@@ -52,7 +52,7 @@ def look_around(
                 facts = application_facts(attached, vendor, silicon)
             else:
                 facts = rom_facts(bus, attached, vendor, silicon, journals)
-        except DriverProblem as error:
+        except CannotOpen as error:
             mode = Mode.APPLICATION if attached.usb in applications else Mode.ROM
             facts = replace(blank, mode=mode, problem=error.problem)
         except (WireError, UsbFailed):
@@ -110,9 +110,13 @@ def rom_facts(
     rows = silicon.like(rom)
     if len(rows) != 1:
         return facts
-    with bus.open_dfu(attached) as wire:
-        facts = rom_silicon(replace(facts, chip=rows[0].id), wire, silicon)
-        return _recognised(facts, wire, rows[0], vendor, journals)
+    facts = replace(facts, chip=rows[0].id, dev_id=rows[0].dev_id.value)
+    try:
+        with bus.open_dfu(attached) as wire:
+            facts = rom_silicon(facts, wire, silicon)
+            return _recognised(facts, wire, silicon, vendor, journals)
+    except WireError:
+        return facts  # it hangs, or was pulled out: what its descriptors said is still worth showing
 
 
 def rom_silicon(facts: DeviceFacts, wire: Wire, silicon: Silicon) -> DeviceFacts:
@@ -120,19 +124,18 @@ def rom_silicon(facts: DeviceFacts, wire: Wire, silicon: Silicon) -> DeviceFacts
     chip = silicon.by_id(facts.chip or "")
     if chip is None:
         return facts
-    facts = replace(facts, dev_id=chip.dev_id.value)
     rev_id = chip.rev_id_of(facts.rom.serial) if facts.rom else None
     if rev_id is not None and (letter := chip.letter(rev_id)):
         facts = replace(facts, revision=letter, revision_from="rom-serial")
     at = chip.rom_id_at.value
-    word = wire.run(read_if_allowed(at & ~3, 4, _pace(chip)))
+    word = wire.run(read_if_allowed(at & ~3, 4, _pace(facts, chip, silicon)))
     if word is not None and word[at & 3] in {rom.id for rom in chip.roms}:
         facts = replace(facts, rom_version=word[at & 3], rom_version_from="rom-id")
     return _with_limitations(facts, chip, silicon)
 
 
-def _pace(chip: Chip) -> Pace:
-    return Pace(transfer_size=chip.transfer_size.value, write_max_ms=chip.write_max_ms.value)
+def _pace(facts: DeviceFacts, chip: Chip, silicon: Silicon) -> Pace:
+    return silicon.behaviour(chip, rom_version=facts.rom_version, revision=facts.revision).pace
 
 
 def _with_limitations(facts: DeviceFacts, chip: Chip, silicon: Silicon) -> DeviceFacts:
@@ -141,14 +144,18 @@ def _with_limitations(facts: DeviceFacts, chip: Chip, silicon: Silicon) -> Devic
 
 
 def _recognised(
-    facts: DeviceFacts, wire: Wire, chip: Chip, vendor: Vendor, journals: Sequence[Journal]
+    facts: DeviceFacts, wire: Wire, silicon: Silicon, vendor: Vendor, journals: Sequence[Journal]
 ) -> DeviceFacts:
     """Prove which product a stranger is, by the first proof that holds; or leave it unknown."""
+    chip = silicon.by_id(facts.chip or "")
+    if chip is None:
+        return facts
+    pace = _pace(facts, chip, silicon)
     possible = [product for product in vendor.products if chip.id in product.chips]
-    for header in _headers(wire, chip, possible):
+    for header in _headers(wire, pace, possible):
         product = next((one for one in possible if one.id == header.product), None)
         if product is not None:
-            runs = not _is_blank(wire.run(read_if_allowed(chip.flash.address, 8, _pace(chip))))
+            runs = not _is_blank(wire.run(read_if_allowed(chip.flash.address, 8, pace)))
             return replace(
                 facts,
                 name=product.title,
@@ -159,38 +166,37 @@ def _recognised(
                 identity=IdentityFrom.HEADER,
             )
     for journal in journals:
-        proof = _journal_proof(facts, wire, chip, journal)
-        product = vendor.product(journal.product)
-        if proof is not None and product in possible:
-            name = product.title if product else facts.name
+        product = next((one for one in possible if one.id == journal.product), None)
+        proof = _journal_proof(facts, wire, chip, pace, journal) if product else None
+        if product is not None and proof is not None:
             return replace(
-                facts, name=name, product=journal.product, hardware=journal.hardware, identity=proof
+                facts, name=product.title, product=product.id, hardware=journal.hardware, identity=proof
             )
     return facts
 
 
-def _headers(wire: Wire, chip: Chip, possible: Iterable[Product]) -> Iterable[ProductHeader]:
+def _headers(wire: Wire, pace: Pace, possible: Iterable[Product]) -> Iterable[ProductHeader]:
     addresses = {product.header.address for product in possible if product.header}
     for address in sorted(addresses):
-        header = ProductHeader.parse(wire.run(read_if_allowed(address, 44, _pace(chip))) or b"")
+        header = ProductHeader.parse(wire.run(read_if_allowed(address, HEADER_BYTES, pace)) or b"")
         if header is not None:
             yield header
 
 
-def _journal_proof(facts: DeviceFacts, wire: Wire, chip: Chip, journal: Journal) -> IdentityFrom | None:
-    """How this journal proves that the device is the one it was written for, or None.
+def _journal_proof(
+    facts: DeviceFacts, wire: Wire, chip: Chip, pace: Pace, journal: Journal
+) -> IdentityFrom | None:
+    """How this journal proves that the device on its port is the one it was written for, or None.
 
-    A serial proves only where the row says that it is unique. A journal alone never proves: the device
-    must be on its port and hold a sector, not blank, with the SHA-256 that the journal recorded.
+    The foretold serial proves only where the row says that it is unique. Else the device must hold a
+    sector, not blank, with the SHA-256 that the journal recorded: a journal alone never proves.
     """
-    if journal.chip != chip.id or journal.serial != facts.serial:
+    if (journal.port, journal.chip, journal.serial) != (facts.port, chip.id, facts.serial):
         return None
     if chip.serial_is_unique.value and journal.serial is not None:
         return IdentityFrom.SERIAL
-    if journal.port != facts.port:
-        return None
     for witness in journal.witnesses:
-        content = wire.run(read_if_allowed(witness.address, witness.size, _pace(chip)))
+        content = wire.run(read_if_allowed(witness.address, witness.size, pace))
         if content and not _is_blank(content) and hashlib.sha256(content).hexdigest() in witness.sha256:
             return IdentityFrom.JOURNAL
     return None
@@ -251,9 +257,9 @@ def told(facts: DeviceFacts, product: Product, hardware: str | None) -> DeviceFa
 
 
 def product_of(facts: DeviceFacts, vendor: Vendor) -> Product:
-    """Which product this is. Raises `UsbFailed` (cannot be opened) or `UnknownDevice`."""
+    """Which product this is. Raises `CannotOpen` or `UnknownDevice`."""
     if facts.problem is not None:
-        raise DriverProblem(facts.problem)
+        raise cannot_open(facts.problem)
     product = vendor.product(facts.product) if facts.product else None
     if product is not None:
         return product
@@ -285,7 +291,8 @@ def behaviour_of(silicon: Silicon, facts: DeviceFacts) -> Behaviour:
     chip = silicon.by_id(facts.chip) if facts.chip else None
     if chip is None:
         raise UnknownDevice(
-            "this device's chip is not one that this updater knows",
-            advice="Ask the vendor for a newer updater.",
+            "this device's chip is not one that this updater knows, or its bootloader does not answer",
+            advice="Unplug the device, plug it in again, and run the same command. If that does not help, "
+            "ask the vendor for a newer updater.",
         )
     return silicon.behaviour(chip, rom_version=facts.rom_version, revision=facts.revision)

@@ -120,6 +120,18 @@ class UsbFailed(UpdaterError):
     advice = "Unplug the device, plug it in again, and run the same command."
 
 
+class CannotOpen(UpdaterError):
+    """A device is there but cannot be opened. `problem` is the word for it in `devices --json`."""
+
+    exit_status = 8
+    means = UsbFailed.means
+    advice = "Close other programs that talk to the device, plug it in again, and run the same command."
+
+    def __init__(self, problem: str, message: str, *, advice: str) -> None:
+        super().__init__(message, advice=advice)
+        self.problem = problem
+
+
 class NotFinished(UpdaterError):
     """The device was lost after the first erase. The same command finishes the job."""
 

@@ -89,6 +89,7 @@ class Flasher:
     def __init__(self, wire: Wire, steps: Steps, remember: Remember) -> None:
         self._wire, self._steps, self._remember = wire, steps, remember
         self._wire.on_bytes = steps.moved
+        self._before: dict[int, bytes] = {}
         self.touched = False
 
     def compare(self, plan: Plan) -> Plan:
@@ -98,10 +99,10 @@ class Flasher:
         """
         total = sum(step.sector.size for step in plan.sectors)
         with self._steps.whole(Step.READ, total):
-            self._wire.run(go_to_idle())
-            contents = {s.sector.address: self._read(s.sector, plan) for s in plan.sectors}
-        self._remember({address: (content,) for address, content in contents.items()}, touched=False)
-        return plan.narrowed(contents)
+            self._wire.run(go_to_idle(plan.pace.stuck_wait_ms))
+            self._before = {s.sector.address: self._read(s.sector, plan) for s in plan.sectors}
+        self._remember({address: (content,) for address, content in self._before.items()}, touched=False)
+        return plan.narrowed(self._before)
 
     def flash(self, plan: Plan) -> None:
         """Erase, prove, write, read back; sector by sector, and the commit granule last.
@@ -143,7 +144,7 @@ class Flasher:
         return True
 
     def _start(self, plan: Plan) -> None:
-        self._wire.run(go_to_idle())
+        self._wire.run(go_to_idle(plan.pace.stuck_wait_ms))
         self._wire.run(leave(plan.granule.address, poll_at_once=plan.pace.poll_at_once))
 
     def _erase(self, step: SectorPlan, plan: Plan, *, is_first: bool) -> None:
@@ -158,7 +159,7 @@ class Flasher:
             content = self._read(sector, plan)
         if content.count(ERASED) == len(content):
             return
-        if is_first:
+        if is_first and content == self._before.get(sector.address):
             self.touched = False
             raise Protected(
                 f"the sector at 0x{sector.address:08X} was not erased although the device said so: "
@@ -175,7 +176,7 @@ class Flasher:
             with self._steps.during(Step.WRITE):
                 self._wire.run(write(part.address, part.data, plan.pace))
             with self._steps.during(Step.VERIFY):
-                self._wire.run(go_to_idle())
+                self._wire.run(go_to_idle(plan.pace.stuck_wait_ms))
                 back = self._wire.run(read(part.address, len(part.data), plan.pace))
             if back != part.data:
                 at = next(n for n, (a, b) in enumerate(zip(back, part.data, strict=True)) if a != b)
@@ -185,7 +186,7 @@ class Flasher:
                 )
 
     def _read(self, sector: Sector, plan: Plan) -> bytes:
-        self._wire.run(go_to_idle())
+        self._wire.run(go_to_idle(plan.pace.stuck_wait_ms))
         try:
             return self._wire.run(read(sector.address, sector.size, plan.pace))
         except DeviceRefused as error:

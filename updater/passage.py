@@ -11,7 +11,7 @@ from dataclasses import replace
 from updater.devices import Connected, application_facts, same_device
 from updater.dfu.scripts import detach
 from updater.dfu.words import WireError
-from updater.errors import DeviceIs, UsbFailed, WrongDevice
+from updater.errors import CannotOpen, DeviceIs, UsbFailed, WrongDevice
 from updater.facts import DeviceFacts, Mode
 from updater.plan import Plan
 from updater.silicon import Silicon
@@ -86,7 +86,7 @@ def await_application(
             break
         try:
             answer = application_facts(attached, vendor, silicon)
-        except (WireError, UsbFailed):
+        except (WireError, UsbFailed, CannotOpen):
             answer = None  # it is still starting
         if answer is not None and answer.product == product.id:
             break

@@ -127,11 +127,6 @@ def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: B
     touched = [sector for sector in flash if any(_overlaps(sector, s.address, s.end) for s in segments)]
     _check_keep(touched, keep)
     granule, body = _split(segments, chip.granule_bytes)
-    pace = Pace(
-        transfer_size=chip.transfer_size.value,
-        write_max_ms=chip.write_max_ms.value,
-        poll_at_once=behaviour.poll_at_once,
-    )
     plan = Plan(
         product=product.id,
         title=product.title,
@@ -144,7 +139,7 @@ def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: B
         image_because=because,
         sectors=(),
         granule=granule,
-        pace=pace,
+        pace=behaviour.pace,
         keep=keep,
         lost_bytes=0,
         recovery=recovery,

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from updater.dfu.layout import parse_layout
+from updater.dfu.scripts import Pace
 from updater.dfu.words import ProtocolError
 from updater.facts import Limitation, Region, RomFacts
 
@@ -227,6 +228,16 @@ class Behaviour:
     limitations: tuple[Limitation, ...]
     stuck_erase: StuckErase | None = None
     poll_at_once: bool = False
+
+    @property
+    def pace(self) -> Pace:
+        """How the scripts move bytes with this chip's ROM."""
+        return Pace(
+            transfer_size=self.chip.transfer_size.value,
+            write_max_ms=self.chip.write_max_ms.value,
+            poll_at_once=self.poll_at_once,
+            stuck_wait_ms=self.stuck_erase.wait_ms if self.stuck_erase else None,
+        )
 
 
 class Silicon(_Row, frozen=True):

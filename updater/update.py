@@ -7,10 +7,12 @@ flashes, leaves, and waits for the application to say its new version.
 
 from __future__ import annotations
 
+from datetime import date, datetime
+
 from updater.channel import require_as_offered
 from updater.deed import Done, carry_out
 from updater.devices import Connected, behaviour_of, choose, look_around, parse_as, product_of, told
-from updater.errors import NotConfirmed, Refused, WrongDevice
+from updater.errors import NotConfirmed, NotTrusted, Refused, WrongDevice
 from updater.events import Emit, Event, Noticed, Step, StepDone
 from updater.facts import DeviceFacts, Mode
 from updater.flashing import Steps
@@ -77,8 +79,7 @@ def _genuine(
         bundle = verify_bundle(data, embedded_root=root, known_roots=known, now=hands.now)
         if offer is not None:
             require_as_offered(offer, bundle.manifest)
-        if (doubt := check_clock(hands.now, bundle.manifest.created)) is not None:
-            emit(Noticed(doubt))
+        _check_clock(hands.now, bundle.manifest.created, emit, online=offer is not None)
         newest_root = walk_roots(root, bundle.root_chain).root
         seen = (verify_evidence(kept, newest_root) for kept in hands.store.evidence(product.id))
         floor = floor_of(
@@ -97,6 +98,16 @@ def _genuine(
             again=request.again or facts.mode is Mode.ROM,
         )
     return bundle, verdict
+
+
+def _check_clock(now: datetime, created: date, emit: Emit, *, online: bool) -> None:
+    """With a clock that is years behind nothing online ever looks expired: then there is no freshness."""
+    doubt = check_clock(now, created)
+    if doubt is None:
+        return
+    if online and now.date() < created:
+        raise NotTrusted(doubt, advice="Correct this computer's date, and run the command again.")
+    emit(Noticed(doubt))
 
 
 def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:

@@ -37,7 +37,7 @@ from updater.dfu.words import (
     WireError,
     Wish,
 )
-from updater.errors import UsbFailed
+from updater.errors import CannotOpen, UsbFailed
 from updater.facts import IDENTITY_BYTES, ApplicationIdentity, RomFacts
 
 ROM_USB = "0483:df11"
@@ -77,15 +77,6 @@ class Attached:
     device: Any  # usb.core.Device: pyusb ships no types
 
 
-class DriverProblem(UsbFailed):
-    """The device is there but cannot be opened. `problem` is the word for `devices --json`."""
-
-    def __init__(self, problem: str) -> None:
-        message, advice = _PROBLEMS[problem]
-        super().__init__(message, advice=advice)
-        self.problem = problem
-
-
 _PROBLEMS = {
     "no-permission": (
         "this account may not open the USB device",
@@ -100,6 +91,12 @@ _PROBLEMS = {
         "Unplug the device, plug it in again, and give Windows a minute; docs/windows.md has the next steps.",
     ),
 }
+
+
+def cannot_open(problem: str) -> CannotOpen:
+    """The error for one of the three problems that a person can solve."""
+    message, advice = _PROBLEMS[problem]
+    return CannotOpen(problem, message, advice=advice)
 
 
 class Bus:
@@ -135,7 +132,7 @@ class Bus:
     def open_dfu(self, attached: Attached, *, runtime: bool = False) -> Iterator[Wire]:
         """Open the DFU interface (of the bootloader, or the runtime one of an application).
 
-        Raises `DriverProblem` when it cannot be opened, `UsbFailed` when it has no such interface.
+        Raises `CannotOpen` when it cannot be opened, `UsbFailed` when it has no such interface.
         """
         with _translated_opening():
             settings = _dfu_settings(attached.device, protocol=1 if runtime else 2)
@@ -200,7 +197,7 @@ class Wire:
 def read_identity(attached: Attached) -> ApplicationIdentity | None:
     """Ask a running application who it is; None when it does not know the request.
 
-    Raises `WireError`, or `DriverProblem` when the device cannot be opened.
+    Raises `WireError`, or `CannotOpen` when the device cannot be opened.
     """
     with _translated_opening():
         attached.device.get_active_configuration()
@@ -233,8 +230,10 @@ def read_rom_facts(attached: Attached) -> RomFacts | None:
     regions = []
     for setting in settings:
         name = _string(device, setting.iInterface)
+        if name is None:
+            continue  # a bootloader that hangs enumerates, but does not say its strings any more
         try:
-            regions.append(parse_layout(name or "", setting.bAlternateSetting))
+            regions.append(parse_layout(name, setting.bAlternateSetting))
         except ProtocolError:
             if not regions:
                 return None  # not a DfuSe bootloader; a bad string behind the flash is only not used
@@ -298,7 +297,7 @@ def _translated() -> Iterator[None]:
             raise Stalled("the device refused the request (STALL)") from error
         if error.errno == errno.ETIMEDOUT:
             raise TimedOut("the device did not answer in time") from error
-        raise Vanished(f"the device is not there any more ({error.strerror})") from error
+        raise Vanished(f"the USB connection was lost ({error.strerror})") from error
 
 
 @contextmanager
@@ -308,12 +307,12 @@ def _translated_opening() -> Iterator[None]:
         yield
     except usb.core.USBError as error:
         if error.errno in (errno.EACCES, errno.EPERM):
-            raise DriverProblem("no-permission") from error
+            raise cannot_open("no-permission") from error
         if error.errno == errno.EBUSY:
-            raise DriverProblem("busy") from error
+            raise cannot_open("busy") from error
         raise UsbFailed(f"the device cannot be opened ({error.strerror})") from error
     except NotImplementedError as error:
-        raise DriverProblem("no-driver") from error
+        raise cannot_open("no-driver") from error
     except ValueError as error:
         raise UsbFailed("the device went away while it was being opened") from error
 

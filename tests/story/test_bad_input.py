@@ -290,3 +290,15 @@ def test_an_expired_root_offline_is_a_typed_confirmation_and_from_a_link_a_refus
         said = desk.install(file, stdin="demo-widget\n")
         assert said.exit == 0
         assert "3100-01-01" in said.err
+
+
+def test_a_clock_years_behind_is_named_online_because_nothing_would_ever_look_expired(desk: Desk) -> None:
+    desk.plug_in()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("updater.host.today", lambda: datetime(2003, 4, 5, tzinfo=UTC))
+        said = desk.install(desk.published.link("demo-widget"))
+        refused(desk, said, 5, "NotTrusted")
+        assert "2003-04-05" in said.last["message"]
+        said = desk.install(str(desk.published.bundle_path("demo-widget-1.1.0")))
+        assert said.exit == 0
+        assert "2003-04-05" in said.err

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.desk import Desk, Said
+from updater.dfu.scripts import erase
+from updater.dfu.words import TimedOut
+from updater.lab.clock import VirtualClock
 from updater.lab.record import Power
+from updater.lab.shelf import open_lab
+from updater.usbio import ROM_USB, Bus
 
 PRODUCTS = ["demo-widget", "demo-gadget"]
 
@@ -31,6 +36,11 @@ def check_cut(said: Said, at: int) -> None:
         assert "same command" in said.last["advice"]
 
 
+def last_step(said: Said) -> str:
+    """The step that was under way."""
+    return str([line["step"] for line in said.lines if line["type"] == "progress"][-1])
+
+
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_a_self_powered_device_cut_off_at_any_transfer_is_finished_by_the_same_command(
     desk: Desk, product: str
@@ -42,13 +52,25 @@ def test_a_self_powered_device_cut_off_at_any_transfer_is_finished_by_the_same_c
         desk.fault("cut-after", at)
         said = desk.install(link)
         check_cut(said, at)
-        seen.add(said.exit)
+        seen.add((last_step(said), said.exit))
         again = desk.install(link)
         assert again.exit == 0, (at, said.out, again.out)
         assert desk.holds(f"{product}-1.1.0"), at
         assert desk.board()["state"] == "application"
         desk.updater("lab", "remove", "board1")
-    assert {8, 9} <= seen
+    assert {("read", 8), ("erase", 9), ("write", 9), ("verify", 9)} <= seen
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_device_unplugged_while_it_leaves_is_written_and_says_so(desk: Desk, product: str) -> None:
+    total = transfers(desk, product)
+    desk.plug_in(product)
+    desk.fault("cut-after", total - 1)
+    said = desk.install(desk.published.link(product))
+    assert (said.exit, said.last["result"]) == (10, "written-not-confirmed")
+    assert "Unplug the device" in said.err
+    again = desk.install(desk.published.link(product))
+    assert (again.exit, again.last["erased_sectors"]) == (0, 0)
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -109,6 +131,58 @@ def test_a_wrong_byte_is_found_by_reading_back(desk: Desk, product: str) -> None
     assert (said.exit, said.last["error"]) == (9, "NotFinished")
     assert desk.install(desk.published.link(product)).exit == 0
     assert desk.holds(f"{product}-1.1.0")
+
+
+def test_a_board_that_another_tool_left_stuck_in_its_erase_is_freed(desk: Desk) -> None:
+    """Another tool gave up at the ninth sector: the ROM still says dfuDNBUSY."""
+    desk.plug_in(revision="V", rom_version=0x91, in_rom=True)
+    with open_lab(desk.lab, VirtualClock()) as lab:
+        bus = Bus(lab.backend, lab.clock)
+        attached = bus.wait_for("1-1", {ROM_USB}, 5_000)
+        assert attached is not None
+        with bus.open_dfu(attached) as wire, pytest.raises(TimedOut):
+            wire.run(erase(0x08100000, 4_000, poll_at_once=True))
+    assert "stuck = true" in (desk.lab / "board1" / "board.toml").read_text("utf-8")
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["result"]) == (0, "confirmed")
+    assert desk.holds("demo-widget-1.1.0")
+
+
+def test_a_bootloader_that_hangs_is_still_shown(desk: Desk) -> None:
+    desk.plug_in(in_rom=True)
+    board = desk.lab / "board1" / "board.toml"
+    board.write_text(board.read_text("utf-8").replace("hung = false", "hung = true"), "utf-8")
+    (line,) = desk.updater("devices", "--json").lines
+    assert (line["mode"], line["usb"], line["product"]) == ("rom", "0483:df11", None)
+    said = desk.install(desk.published.link("demo-widget"), "--as", "demo-widget:A")
+    assert said.exit == 3
+    assert "plug" in said.last["advice"].lower()
+    desk.replug(boot=True)
+    assert desk.install(desk.published.link("demo-widget")).exit == 0
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_write_protected_device_is_found_at_the_first_erase_and_runs_on(desk: Desk, product: str) -> None:
+    """The ROM says OK and does nothing (AN3156); nothing else is touched."""
+    desk.plug_in(product)
+    board = desk.lab / "board1" / "board.toml"
+    text = board.read_text("utf-8")
+    board.write_text(text.replace("write_protected = []", "write_protected = [0x08000000]"), "utf-8")
+    said = desk.install(desk.published.link(product))
+    assert (said.exit, said.last["error"], said.last["device_is"]) == (11, "Protected", "runs-old")
+    assert desk.holds(f"{product}-1.0.0")
+    assert desk.board()["state"] == "application"
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_read_protected_device_is_left_alone(desk: Desk, product: str) -> None:
+    desk.plug_in(product)
+    board = desk.lab / "board1" / "board.toml"
+    text = board.read_text("utf-8")
+    board.write_text(text.replace("read_protected = false", "read_protected = true"), "utf-8")
+    said = desk.install(desk.published.link(product))
+    assert (said.exit, said.last["error"], said.last["device_is"]) == (11, "Protected", "runs-old")
+    assert desk.holds(f"{product}-1.0.0")
 
 
 def test_a_device_that_comes_back_as_another_is_not_written(desk: Desk) -> None:

@@ -55,12 +55,14 @@ class Pace:
     """How to move bytes with one device.
 
     `poll_at_once`: ask again without waiting bwPollTimeout, where the silicon table says it is harmless.
-    `write_max_ms`: the ceiling for one block.
+    `write_max_ms`: the ceiling for one block. `stuck_wait_ms`: on a ROM that can stay dfuDNBUSY for ever
+    after an erase, how long the longest erase takes; None on all others.
     """
 
     transfer_size: int
     write_max_ms: int
     poll_at_once: bool = False
+    stuck_wait_ms: int | None = None
 
 
 def drive(script: Script[T], perform: Callable[[Wish], Answer]) -> T:
@@ -89,12 +91,14 @@ def select(alternate: int) -> Script[None]:
     yield Select(alternate)
 
 
-def go_to_idle() -> Script[None]:
+def go_to_idle(stuck_wait_ms: int | None = None) -> Script[None]:
     """Bring a device from any state to dfuIDLE, with legal requests only.
 
     CLRSTATUS outside dfuERROR is stalled by some ROMs and makes others fail, so it is never sent on
-    suspicion. Raises `TimedOut` after `IDLE_DEADLINE_MS` or when it goes round in circles, and
-    `ProtocolError` for an application and for a bootloader that only a USB reset can bring back.
+    suspicion: only where the silicon table knows a ROM that can be stuck, and only after that wait (see
+    `erase_with_stuck_busy`; another tool may have left the device so). Raises `TimedOut` after
+    `IDLE_DEADLINE_MS` or when it goes round in circles, and `ProtocolError` for an application and for a
+    bootloader that only a USB reset can bring back.
     """
     started: float | None = None
     pushes = 0
@@ -109,15 +113,16 @@ def go_to_idle() -> Script[None]:
             raise ProtocolError("the device runs its application, not its bootloader")
         if status.state == State.dfuMANIFEST_WAIT_RESET:
             raise ProtocolError("the bootloader waits to be reset")
-        if status.state in _ON_THE_WAY:
+        is_stuck = stuck_wait_ms is not None and status.at_ms - started >= stuck_wait_ms
+        if status.state in _ON_THE_WAY and not (is_stuck and status.state == State.dfuDNBUSY):
             yield Sleep(_nap(status))
             continue
         pushes += 1
         if status.state in (State.dfuDNLOAD_IDLE, State.dfuUPLOAD_IDLE):
             yield Out(Request.ABORT)
         else:
-            # dfuERROR, or a state outside the standard: ST's library answers 15 after an unreadable
-            # UPLOAD and leaves it by CLRSTATUS only.
+            # dfuERROR, the stuck dfuDNBUSY, or a state outside the standard: ST's library answers 15
+            # after an unreadable UPLOAD and leaves it by CLRSTATUS only.
             yield Out(Request.CLRSTATUS)
 
 
@@ -232,11 +237,11 @@ def read(address: int, length: int, pace: Pace) -> Script[bytes]:
 
 def read_if_allowed(address: int, length: int, pace: Pace) -> Script[bytes | None]:
     """Like `read`, from any state, but a refusal is an answer: None, and the device is idle again."""
-    yield from go_to_idle()
+    yield from go_to_idle(pace.stuck_wait_ms)
     try:
         return (yield from read(address, length, pace))
     except (Stalled, DeviceRefused):
-        yield from go_to_idle()
+        yield from go_to_idle(pace.stuck_wait_ms)
         return None
 
 

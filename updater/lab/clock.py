@@ -6,11 +6,13 @@ Both count milliseconds as the device feels them, from an arbitrary start.
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import ClassVar, Literal, Protocol
 
 
 class Clock(Protocol):
-    """What a board needs of time."""
+    """What a board needs of time. `kind` is the receipt's word for it."""
+
+    kind: ClassVar[Literal["virtual", "real"]]
 
     def now_ms(self) -> float:
         """Milliseconds since an arbitrary moment; never goes back."""
@@ -24,7 +26,7 @@ class Clock(Protocol):
 class VirtualClock:
     """Time that passes only when somebody sleeps: a 20-second erase takes no time at all."""
 
-    kind = "virtual"
+    kind: ClassVar[Literal["virtual", "real"]] = "virtual"
 
     def __init__(self) -> None:
         self._now_ms = 0.0
@@ -38,18 +40,28 @@ class VirtualClock:
 
 
 class RealClock:
-    """The machine's own clock, `factor` times as fast: with 10, a second of the device takes 100 ms."""
+    """The machine's own clock, `factor` times as fast: with 10, a second of the device takes 100 ms.
 
-    kind = "real"
+    The operating system wakes a sleeper a little late. What one sleep took too long the next ones take
+    less, so that thousands of one-millisecond transfers last as long as the device's model says.
+    """
+
+    kind: ClassVar[Literal["virtual", "real"]] = "real"
 
     def __init__(self, factor: float = 1.0) -> None:
         if not factor > 0:
             raise ValueError(f"a clock cannot run {factor:g} times as fast")
         self._factor = factor
+        self._overslept_s = 0.0
 
     def now_ms(self) -> float:
         return time.monotonic() * 1000.0 * self._factor
 
     def sleep_ms(self, ms: float) -> None:
-        if ms > 0:
-            time.sleep(ms / 1000.0 / self._factor)
+        wanted_s = ms / 1000.0 / self._factor - self._overslept_s
+        if wanted_s <= 0:
+            self._overslept_s = -wanted_s
+            return
+        started_s = time.perf_counter()
+        time.sleep(wanted_s)
+        self._overslept_s = time.perf_counter() - started_s - wanted_s
