@@ -154,7 +154,8 @@ def _publish(chosen: argparse.Namespace) -> None:
     site = _site(chosen)
     written = pages.write_pages(site, _vendor(chosen.vendor)) if chosen.vendor else 0
     site.publish()
-    print(f"published; {written} landing pages written")
+    pages_words = f"{written} landing pages written" if chosen.vendor else "no landing pages without --vendor"
+    print(f"published; {pages_words}")
     for sentence in site.expiring():
         print(f"bundles: {sentence}", file=sys.stderr)
 
@@ -223,10 +224,19 @@ _Commands = argparse._SubParsersAction  # argparse has no public name for what a
 
 
 def _add_key_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
-    verbs = commands.add_parser("key", help="signing keys").add_subparsers(required=True, metavar="VERB")
+    verbs = commands.add_parser("key", help="make and show signing keys").add_subparsers(
+        required=True, metavar="VERB"
+    )
     new = verbs.add_parser("new", help="make a key pair; the private key under a passphrase")
     new.add_argument("--name", required=True, help="whose key it is; people will read this")
-    new.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.pem")
+    new.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE.pem",
+        help="FILE.pub.pem is written beside it",
+    )
     _add_passphrase(new)
     new.set_defaults(run=_key_new)
     show = verbs.add_parser("show", help="name and key ID of a public key")
@@ -235,73 +245,97 @@ def _add_key_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_root_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
-    verbs = commands.add_parser("root", help="who is trusted").add_subparsers(required=True, metavar="VERB")
+    verbs = commands.add_parser("root", help="say who is trusted: root.json").add_subparsers(
+        required=True, metavar="VERB"
+    )
     new = verbs.add_parser("new", help="draft the first root")
     for role in ("root", "release"):
-        new.add_argument(f"--{role}-key", type=Path, nargs="+", required=True, metavar="PUB")
-        new.add_argument(f"--{role}-threshold", type=int, default=2, metavar="N")
-    new.add_argument("--online-key", type=Path, required=True, metavar="PUB")
-    new.add_argument("--expires", required=True, metavar="DATE", help="2030-01-31 or 20months")
-    new.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+        new.add_argument(
+            f"--{role}-key", type=Path, nargs="+", required=True, metavar="PUB", help="their .pub.pem files"
+        )
+        new.add_argument(
+            f"--{role}-threshold",
+            type=int,
+            default=2,
+            metavar="N",
+            help="how many of them must sign (default: %(default)s)",
+        )
+    new.add_argument(
+        "--online-key", type=Path, required=True, metavar="PUB", help="the publishing server's .pub.pem file"
+    )
+    new.add_argument(
+        "--expires", required=True, metavar="DATE", help="2030-01-31 or 20months; at most 24 months away"
+    )
+    new.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="usually root.json")
     new.set_defaults(run=_root_new)
     sign = verbs.add_parser("sign", help="add a root key's signature to a draft")
-    sign.add_argument("draft", type=Path)
+    sign.add_argument("draft", type=Path, metavar="DRAFT", help="the file that `root new` wrote")
     _add_key(sign, yes=True)
     sign.set_defaults(run=_root_sign)
     check = verbs.add_parser("check", help="say in words what a root says, and whether enough have signed")
-    check.add_argument("draft", type=Path)
+    check.add_argument("draft", type=Path, metavar="ROOT", help="a root file, signed or not")
     check.set_defaults(run=_root_check)
 
 
 def _add_targets_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
-    verbs = commands.add_parser("targets", help="which channels there are").add_subparsers(
+    verbs = commands.add_parser("targets", help="say which channels there are: targets.json").add_subparsers(
         required=True, metavar="VERB"
     )
     new = verbs.add_parser("new", help="draft targets.json")
-    new.add_argument("--root", type=Path, required=True, metavar="FILE")
-    new.add_argument("--online-key", type=Path, required=True, metavar="PUB")
-    new.add_argument("--expires", required=True, metavar="DATE", help="2030-01-31 or 12months")
-    new.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    new.add_argument("--root", type=Path, required=True, metavar="FILE", help="the signed root.json")
+    new.add_argument(
+        "--online-key", type=Path, required=True, metavar="PUB", help="the publishing server's .pub.pem file"
+    )
+    new.add_argument(
+        "--expires", required=True, metavar="DATE", help="2030-01-31 or 12months; at most 12 months away"
+    )
+    new.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="usually targets.json")
     new.set_defaults(run=_targets_new)
     sign = verbs.add_parser("sign", help="add a release key's signature to a draft")
-    sign.add_argument("draft", type=Path)
-    sign.add_argument("--root", type=Path, required=True, metavar="FILE")
+    sign.add_argument("draft", type=Path, metavar="DRAFT", help="the file that `targets new` wrote")
+    sign.add_argument("--root", type=Path, required=True, metavar="FILE", help="the signed root.json")
     _add_key(sign, yes=True)
     sign.set_defaults(run=_targets_sign)
 
 
 def _add_release_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     build = commands.add_parser("build", help="make an unsigned bundle from a recipe")
-    build.add_argument("recipe", type=Path)
-    build.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.fwb")
+    build.add_argument("recipe", type=Path, metavar="RECIPE", help="release.toml; see docs/publishing.md")
+    build.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.fwb", help="the bundle")
     build.add_argument(
         "--root", type=Path, nargs="+", default=[], metavar="FILE", help="instead of the recipe's roots"
     )
-    build.add_argument("--vendor", type=Path, metavar="DIR", help="check against its vendor.toml")
+    build.add_argument("--vendor", type=Path, metavar="DIR", help="check the release against its vendor.toml")
     build.set_defaults(run=_build)
     sign = commands.add_parser("sign", help="add a release key's signature to a bundle")
-    sign.add_argument("bundle", type=Path)
+    sign.add_argument(
+        "bundle", type=Path, metavar="FILE.fwb", help="the bundle; the signature is added to it"
+    )
     _add_key(sign, yes=True)
     sign.set_defaults(run=_sign)
-    show = commands.add_parser("show", help="what a bundle says of itself")
-    show.add_argument("bundle", type=Path)
-    show.add_argument("--json", action="store_true")
+    show = commands.add_parser("show", help="print what a bundle says of itself, and who has signed it")
+    show.add_argument("bundle", type=Path, metavar="FILE.fwb")
+    show.add_argument("--json", action="store_true", help="print one JSON object for programs")
     show.set_defaults(run=_show)
 
 
 def _add_site_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
-    verbs = commands.add_parser("site", help="the update site").add_subparsers(required=True, metavar="VERB")
+    verbs = commands.add_parser("site", help="begin an update site").add_subparsers(
+        required=True, metavar="VERB"
+    )
     new = verbs.add_parser("new", help="begin a site in a new folder")
-    new.add_argument("--root", type=Path, nargs="+", required=True, metavar="FILE")
-    new.add_argument("--targets", type=Path, required=True, metavar="FILE")
+    new.add_argument(
+        "--root", type=Path, nargs="+", required=True, metavar="FILE", help="all signed roots, oldest first"
+    )
+    new.add_argument("--targets", type=Path, required=True, metavar="FILE", help="the signed targets.json")
     _add_site(new)
     new.set_defaults(run=_site_new)
-    verbs = commands.add_parser("channel", help="what is current").add_subparsers(
+    verbs = commands.add_parser("channel", help="say which release is current").add_subparsers(
         required=True, metavar="VERB"
     )
     set_ = verbs.add_parser("set", help="make a signed bundle the current release of a channel")
     set_.add_argument("channel", choices=[*root.CHANNELS])
-    set_.add_argument("bundle", type=Path)
+    set_.add_argument("bundle", type=Path, metavar="FILE.fwb")
     _add_site(set_)
     set_.set_defaults(run=_channel_set)
     publish = commands.add_parser("publish", help="make all changes of the site visible")
@@ -313,12 +347,12 @@ def _add_site_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_site(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--site", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--site", type=Path, required=True, metavar="DIR", help="the update site's folder")
     _add_key(parser)
 
 
 def _add_key(parser: argparse.ArgumentParser, *, yes: bool = False) -> None:
-    parser.add_argument("--key", type=Path, required=True, metavar="FILE.pem")
+    parser.add_argument("--key", type=Path, required=True, metavar="FILE.pem", help="the private key")
     _add_passphrase(parser)
     if yes:
         parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -329,5 +363,5 @@ def _add_passphrase(parser: argparse.ArgumentParser) -> None:
         "--passphrase-file",
         type=Path,
         metavar="FILE",
-        help=f"its first line; otherwise {keys.PASSPHRASE_VARIABLE}, or you are asked",
+        help=f"its first line is the passphrase; without it {keys.PASSPHRASE_VARIABLE} is, or you are asked",
     )

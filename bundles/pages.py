@@ -24,16 +24,19 @@ _PAGE = """<!doctype html>
 <style>
 body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem auto; padding: 0 1rem }}
 a.go {{ display: inline-block; padding: .6rem 1.2rem; border: 2px solid; border-radius: .4rem }}
+code {{ font-size: 1.1rem; font-weight: bold; overflow-wrap: anywhere }}
 </style>
 </head>
 <body>
 <h1>{title} {version}</h1>
-<p>An update from {vendor}. Connect the device with its USB cable, then open the updater:</p>
+<p>An update from {vendor}. It needs a computer with the updater on it; a phone is not enough.</p>
+<p>Connect the device to that computer with its USB cable, then:</p>
 <p><a class="go" href="{link}">Open the updater</a></p>
-<p>Nothing happens? Start the updater yourself and type this code: <strong>{code}</strong></p>
-<p>No internet on the computer with the device? <a href="{file}">Save the update as a file</a> and open it
-in the updater there.</p>
-<p>Questions: {support}</p>
+<p>Nothing happens? Open a terminal (on Windows: the Command Prompt) and type:<br>
+<code>updater install {code}</code></p>
+<p>No internet on that computer? <a href="{file}">Save the update as a file</a>, take it there, and type:<br>
+<code>updater install {name}</code></p>
+<p>No updater yet, or any question? {vendor} helps: {support}</p>
 </body>
 </html>
 """
@@ -60,6 +63,7 @@ def page(vendor: Vendor, release: Release, link: Link) -> str:
             f"vendor.toml has no product {release.product!r}",
             advice="Add it, or name the right vendor folder.",
         )
+    name = f"{release.product}-{release.version}.fwb"
     texts = {
         "title": product.title,
         "version": str(release.version),
@@ -67,6 +71,7 @@ def page(vendor: Vendor, release: Release, link: Link) -> str:
         "support": vendor.support,
         "link": format_link(link, vendor.link.scheme),
         "code": format_code(link, product.number),
-        "file": f"../../../../files/{release.product}-{release.version}.fwb",
+        "file": f"../../../../files/{name}",
+        "name": name,
     }
     return _PAGE.format_map({key: escape(text) for key, text in texts.items()})

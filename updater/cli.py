@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from updater import __version__
-from updater.errors import Bug, Cancelled, UpdaterError, Usage
+from updater.errors import Bug, Cancelled, StorageFailed, UpdaterError, Usage
 
 if TYPE_CHECKING:
     from updater.facts import Segment
@@ -46,8 +46,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(face, error, json="--json" in arguments)
     except KeyboardInterrupt:
         return _fail(face, Cancelled("you stopped it"), json="--json" in arguments)
-    except BrokenPipeError:
-        return 0  # whoever read our output has seen enough
+    except OSError as error:  # a closed pipe, a full disk behind stdout; work in progress guards itself
+        return _fail(face, StorageFailed(f"the output cannot be written: {error.strerror}"), json=False)
     except Exception as error:
         import traceback
 
@@ -56,7 +56,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _fail(face: Face | None, error: UpdaterError, *, json: bool) -> int:
-    (face or _face(json=json)).error(error)
+    with suppress(OSError, ValueError):
+        (face or _face(json=json)).error(error)
     return error.exit_status
 
 

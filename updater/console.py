@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -94,13 +95,20 @@ def request_for(what: str | None, vendor: Vendor) -> Request:
         return request_for_link(what, vendor)
     if what.startswith(("http://", "https://")):
         return _from_link(parse_page(what, vendor.repository))
-    if what.endswith(".fwb") or Path(what).is_file():
+    if what.endswith(".fwb") or _is_file(what):
         data = read_file(Path(what), limit=BUNDLE_LIMIT_BYTES)
         return Request(opened_from=OpenedFrom.FILE, data=data)
     try:
         return Request(opened_from=OpenedFrom.CHANNEL, version=parse_version(what))
     except ValueError:
         return _from_link(parse_code(what, vendor.numbers))
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long, or not a name at all
+        return False
 
 
 def request_for_link(text: str, vendor: Vendor) -> Request:
@@ -129,10 +137,12 @@ def install(
     check_may_write(hands)
     _ask_once(face, prepared, yes=yes)
     receipt = perform(hands, prepared, face.emit)
-    kept_at = _kept(hands.store, receipt, hands.now, face)
-    face.receipt(receipt, kept_at if say_where else None)
-    if receipt.exit_status == NotConfirmed.exit_status:
-        face.say(NotConfirmed.advice)
+    # from here on the device is done: neither Ctrl-C nor a closed pipe changes what is true
+    with suppress(KeyboardInterrupt, OSError, ValueError):
+        kept_at = _kept(hands.store, receipt, hands.now, face)
+        face.receipt(receipt, kept_at if say_where else None)
+        if receipt.exit_status == NotConfirmed.exit_status:
+            face.say(NotConfirmed.advice)
     return receipt.exit_status
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from updater.devices import behaviour_of, foretold_serial, rom_silicon
+from updater.devices import behaviour_of, contradicting_header, foretold_serial, rom_silicon
 from updater.dfu.words import DeviceRefused, StatusCode, WireError
 from updater.errors import (
+    Bug,
     Cancelled,
     DeviceIs,
     NotFinished,
@@ -23,8 +24,8 @@ from updater.errors import (
     WrongDevice,
 )
 from updater.events import Step
-from updater.facts import DeviceFacts
-from updater.flashing import Contents, Flasher, Remember, Steps
+from updater.facts import DeviceFacts, Mode
+from updater.flashing import Contents, Flasher, Possible, Remember, Steps
 from updater.job import Hands, Prepared
 from updater.passage import check_arrival, enter, still_there
 from updater.plan import Plan, make_plan
@@ -42,22 +43,38 @@ class Done:
 
 def carry_out(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> Done:
     """Enter the ROM, flash, leave. The journal is on the disk before the device is touched at all."""
-    still_there(hands.bus, prepared.connected)
+    connected = prepared.connected
+    attached = still_there(hands.bus, connected, hands.home.vendor, hands.silicon)
     remember = _journal(hands, prepared, steps.notice)
-    with steps.whole(Step.ENTER):
-        attached = enter(hands.bus, prepared.connected, plan)
-        facts = check_arrival(attached, prepared.connected.facts, hands.silicon)
-    with hands.bus.open_dfu(attached) as wire:
+    is_running = connected.facts.mode is Mode.APPLICATION
+    with _stopped_on_the_way(is_running), steps.whole(Step.ENTER):
+        if is_running:
+            attached = enter(hands.bus, attached, plan)
+        facts = check_arrival(hands.bus, attached, connected.facts, hands.silicon)
+    with _stopped_on_the_way(is_running), hands.bus.open_dfu(attached) as wire:
         flasher = Flasher(wire, steps, remember)
-        with _said_plainly(flasher, plan):
+        with _said_plainly(hands, prepared, flasher, plan):
             facts = rom_silicon(facts, wire, hands.silicon)
-            final = flasher.compare(_confirmed_plan(hands, prepared, plan, facts))
+            final = _confirmed_plan(hands, prepared, plan, facts)
+            contents = flasher.look(final)
+            _check_content(hands, prepared, contents)
+            final = final.narrowed(contents)
             if final.sectors:
                 flasher.flash(final)
             flasher.leave(final)
         done = Done(final, wire.control_transfers)
-    hands.store.drop_journal(prepared.connected.facts.port)
+    hands.store.drop_journal(connected.facts.port)
     return done
+
+
+def _check_content(hands: Hands, prepared: Prepared, contents: Contents) -> None:
+    """The last look before the first erase: the flash itself must not say that this is another product."""
+    facts, product = prepared.connected.facts, prepared.product
+    against = contradicting_header(facts, product, hands.home.vendor, contents)
+    if against is not None:
+        raise WrongDevice(
+            f"this is not the device that it was taken for: {against}", device_is=DeviceIs.IN_BOOTLOADER
+        )
 
 
 def _confirmed_plan(hands: Hands, prepared: Prepared, plan: Plan, facts: DeviceFacts) -> Plan:
@@ -81,6 +98,7 @@ def _journal(hands: Hands, prepared: Prepared, notice: Callable[[str], None]) ->
         hardware=facts.hardware,
         chip=facts.chip or "",
         serial=foretold_serial(facts, chip) if chip else None,
+        identity=facts.identity,
         manifest_sha256=prepared.bundle.manifest_sha256,
         from_version=str(plan.from_version) if plan and plan.from_version else None,
     )
@@ -89,7 +107,7 @@ def _journal(hands: Hands, prepared: Prepared, notice: Callable[[str], None]) ->
             journal = earlier.continued(journal)
     hands.store.keep_journal(journal)
 
-    def remember(contents: Contents, *, touched: bool) -> None:
+    def remember(contents: Possible, *, touched: bool) -> None:
         nonlocal journal
         journal = journal.with_witnesses(contents)
         try:
@@ -103,23 +121,50 @@ def _journal(hands: Hands, prepared: Prepared, notice: Callable[[str], None]) ->
 
 
 @contextmanager
-def _said_plainly(flasher: Flasher, plan: Plan) -> Iterator[None]:
-    """Turn what stops the work into an error that says how the device is now.
+def _stopped_on_the_way(sent: bool) -> Iterator[None]:
+    """What stops us between the application and the open ROM: say where the device is by then.
 
-    As long as nothing was erased the device still has its old program: it is started again.
+    `sent`: it ran its application and we asked it to leave that.
     """
     try:
         yield
-    except (WireError, KeyboardInterrupt, UpdaterError) as error:
+    except KeyboardInterrupt as error:
+        raise Cancelled(
+            "you stopped the update before anything was erased",
+            advice="Unplug the device, plug it in again, and it is as it was.",
+            device_is=DeviceIs.UNKNOWN,
+        ) from error
+    except UpdaterError as error:
+        if sent and error.device_is is DeviceIs.UNTOUCHED:
+            error.device_is = DeviceIs.UNKNOWN
+        raise
+
+
+@contextmanager
+def _said_plainly(hands: Hands, prepared: Prepared, flasher: Flasher, plan: Plan) -> Iterator[None]:
+    """Turn what stops the work into an error that says how the device is now.
+
+    A device that ran its application, and of which nothing was erased, is started again. One that was
+    found in its ROM stays there: whether it holds a program that can run is not known. Nor is one that
+    turned out to be another device: it is not ours to start.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
         said = _as_our_error(error, flasher, plan)
-        if not flasher.touched and flasher.started_again(plan):
-            said.device_is = DeviceIs.RUNS_OLD
+        was_running = prepared.connected.facts.mode is Mode.APPLICATION
+        if was_running and not flasher.touched and not isinstance(said, WrongDevice):
+            said.device_is = DeviceIs.UNKNOWN
+            flasher.start_again(plan)
+            port, usb = prepared.connected.facts.port, prepared.product.usb
+            if hands.bus.wait_for(port, usb, plan.back_within_ms):
+                said.device_is = DeviceIs.RUNS_OLD
         raise said from error
 
 
 def _as_our_error(error: BaseException, flasher: Flasher, plan: Plan) -> UpdaterError:
-    if isinstance(error, UpdaterError):
-        if isinstance(error, NotFinished):
+    if isinstance(error, UpdaterError) and not (flasher.touched and isinstance(error, UsbFailed)):
+        if isinstance(error, NotFinished) and error.advice == NotFinished.advice:
             error.advice = _way_back(plan)
         return error
     if flasher.touched:
@@ -133,15 +178,18 @@ def _as_our_error(error: BaseException, flasher: Flasher, plan: Plan) -> Updater
         )
     if isinstance(error, DeviceRefused) and error.code == StatusCode.errVENDOR:
         return Protected("read-out protection is on", device_is=DeviceIs.IN_BOOTLOADER)
-    return UsbFailed(f"the bootloader failed: {error}", device_is=DeviceIs.IN_BOOTLOADER)
+    if isinstance(error, WireError):
+        return UsbFailed(f"the bootloader failed: {error}", device_is=DeviceIs.IN_BOOTLOADER)
+    return Bug(f"{type(error).__name__}: {error}", device_is=DeviceIs.IN_BOOTLOADER)
 
 
 def _way_back(plan: Plan) -> str:
     """What to do after a cut, as the plan had said."""
-    again = "and run the same command: it finishes the update."
-    if plan.recovery.kind is RecoveryKind.BOOT_BUTTON:
-        return (
-            f"Plug the device in again {again} If it is not found, start its bootloader by hand: "
-            f"{plan.recovery.steps} Then run the same command."
-        )
-    return f"Unplug the device, plug it in again {again}"
+    finish = "run the same command: it finishes the update."
+    by_hand = f"If the device is not found, start its bootloader by hand: {plan.recovery.steps} "
+    return {
+        RecoveryKind.BOOT_BUTTON: f"Plug the device in again and {finish} {by_hand}Then run the command again.",
+        RecoveryKind.EMPTY_CHECK: f"Unplug the device, plug it in again, and {finish}",
+        RecoveryKind.RESIDENT_LOADER: f"Leave the device plugged in until its own loader answers, and {finish}",
+        RecoveryKind.NONE: f"Do not unplug the device. Leave it as it is and {finish}",
+    }[plan.recovery.kind]

@@ -8,7 +8,7 @@ hold what the journal recorded; else a person must say it, and the receipt will 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from updater.dfu.scripts import Pace, read_if_allowed
@@ -115,8 +115,8 @@ def rom_facts(
         with bus.open_dfu(attached) as wire:
             facts = rom_silicon(facts, wire, silicon)
             return _recognised(facts, wire, silicon, vendor, journals)
-    except WireError:
-        return facts  # it hangs, or was pulled out: what its descriptors said is still worth showing
+    except WireError as error:
+        return replace(facts, unread=str(error))  # what its descriptors said is still worth showing
 
 
 def rom_silicon(facts: DeviceFacts, wire: Wire, silicon: Silicon) -> DeviceFacts:
@@ -129,8 +129,11 @@ def rom_silicon(facts: DeviceFacts, wire: Wire, silicon: Silicon) -> DeviceFacts
         facts = replace(facts, revision=letter, revision_from="rom-serial")
     at = chip.rom_id_at.value
     word = wire.run(read_if_allowed(at & ~3, 4, _pace(facts, chip, silicon)))
-    if word is not None and word[at & 3] in {rom.id for rom in chip.roms}:
-        facts = replace(facts, rom_version=word[at & 3], rom_version_from="rom-id")
+    read = word[at & 3] if word is not None else None
+    if read in {rom.id for rom in chip.roms}:
+        facts = replace(facts, rom_version=read, rom_version_from="rom-id")
+    else:  # what the application claimed is worth less than the ROM's own silence: assume the worst
+        facts = replace(facts, rom_version=None, rom_version_from=None)
     return _with_limitations(facts, chip, silicon)
 
 
@@ -153,18 +156,17 @@ def _recognised(
     pace = _pace(facts, chip, silicon)
     possible = [product for product in vendor.products if chip.id in product.chips]
     for header in _headers(wire, pace, possible):
-        product = next((one for one in possible if one.id == header.product), None)
-        if product is not None:
-            runs = not _is_blank(wire.run(read_if_allowed(chip.flash.address, 8, pace)))
-            return replace(
-                facts,
-                name=product.title,
-                product=product.id,
-                hardware=header.hardware,
-                version=header.version if runs else None,
-                security_counter=header.security_counter,
-                identity=IdentityFrom.HEADER,
-            )
+        runs = not _is_blank(wire.run(read_if_allowed(chip.flash.address, 8, pace)))
+        product = vendor.product(header.product)
+        return replace(
+            facts,
+            name=product.title if product else facts.name,
+            product=header.product,
+            hardware=header.hardware,
+            version=header.version if runs else None,
+            security_counter=header.security_counter,
+            identity=IdentityFrom.HEADER,
+        )
     for journal in journals:
         product = next((one for one in possible if one.id == journal.product), None)
         proof = _journal_proof(facts, wire, chip, pace, journal) if product else None
@@ -188,18 +190,25 @@ def _journal_proof(
 ) -> IdentityFrom | None:
     """How this journal proves that the device on its port is the one it was written for, or None.
 
-    The foretold serial proves only where the row says that it is unique. Else the device must hold a
-    sector, not blank, with the SHA-256 that the journal recorded: a journal alone never proves.
+    A journal alone never proves. The device must hold a sector, not blank, with the SHA-256 that the
+    journal recorded (or show a foretold serial that the row says is unique), and at most one sector may
+    contradict: the one in work when the cable was pulled. What a person had said stays a person's word.
     """
     if (journal.port, journal.chip, journal.serial) != (facts.port, chip.id, facts.serial):
         return None
-    if chip.serial_is_unique.value and journal.serial is not None:
-        return IdentityFrom.SERIAL
+    is_unique = chip.serial_is_unique.value and journal.serial is not None
+    agree = contradict = 0
     for witness in journal.witnesses:
-        content = wire.run(read_if_allowed(witness.address, witness.size, pace))
-        if content and not _is_blank(content) and hashlib.sha256(content).hexdigest() in witness.sha256:
-            return IdentityFrom.JOURNAL
-    return None
+        content = wire.run(read_if_allowed(witness.address, witness.size, pace)) or b""
+        if hashlib.sha256(content).hexdigest() not in witness.sha256:
+            contradict += 1
+        elif not _is_blank(content):
+            agree += 1
+    if contradict > 1 or not (agree or is_unique):
+        return None
+    if journal.identity in (IdentityFrom.PERSON, IdentityFrom.NONE):
+        return IdentityFrom.PERSON
+    return IdentityFrom.SERIAL if is_unique and not agree else IdentityFrom.JOURNAL
 
 
 def _is_blank(content: bytes | None) -> bool:
@@ -257,12 +266,16 @@ def told(facts: DeviceFacts, product: Product, hardware: str | None) -> DeviceFa
 
 
 def product_of(facts: DeviceFacts, vendor: Vendor) -> Product:
-    """Which product this is. Raises `CannotOpen` or `UnknownDevice`."""
+    """Which product this is. Raises `CannotOpen`, `UsbFailed`, `WrongDevice` or `UnknownDevice`."""
     if facts.problem is not None:
         raise cannot_open(facts.problem)
+    if facts.unread is not None:
+        raise UsbFailed(f"the bootloader on port {facts.port} did not answer: {facts.unread}")
     product = vendor.product(facts.product) if facts.product else None
     if product is not None:
         return product
+    if facts.product is not None:
+        raise WrongDevice(f"the device is a {facts.product}, which is not one of {vendor.name}'s products")
     fitting = [one.id for one in vendor.products if facts.chip is None or facts.chip in one.chips]
     raise UnknownDevice(
         f"the device on port {facts.port} cannot say which product it is",
@@ -296,3 +309,25 @@ def behaviour_of(silicon: Silicon, facts: DeviceFacts) -> Behaviour:
             "ask the vendor for a newer updater.",
         )
     return silicon.behaviour(chip, rom_version=facts.rom_version, revision=facts.revision)
+
+
+def contradicting_header(
+    facts: DeviceFacts, product: Product, vendor: Vendor, contents: Mapping[int, bytes]
+) -> str | None:
+    """What a product header in these sectors (bytes by address) says against the device being this product.
+
+    In words; None when no header is there, or the right one.
+    """
+    places = {one.header.address for one in vendor.products if one.header}
+    for start, content in contents.items():
+        for at in sorted(places):
+            header = (
+                ProductHeader.parse(content[at - start :]) if start <= at < start + len(content) else None
+            )
+            if header is None:
+                continue
+            if header.product != product.id:
+                return f"its flash holds the program of a {header.product}"
+            if facts.hardware is not None and header.hardware != facts.hardware:
+                return f"its flash holds the program of hardware {header.hardware}, not {facts.hardware}"
+    return None

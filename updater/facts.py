@@ -199,7 +199,8 @@ class Limitation:
 class DeviceFacts:
     """All that is known of one connected device, and how. Unknown is None, never a guess.
 
-    `port` is the USB port path ("1-2.3"); `usb` is "vid:pid" in hex.
+    `port` is the USB port path ("1-2.3"); `usb` is "vid:pid" in hex; `unread` says why a bootloader
+    could not be read.
     """
 
     name: str
@@ -223,3 +224,4 @@ class DeviceFacts:
     rom: RomFacts | None = None
     limitations: tuple[Limitation, ...] = ()
     problem: str | None = None
+    unread: str | None = None

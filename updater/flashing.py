@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from updater.dfu.scripts import erase, erase_with_stuck_busy, get_status, go_to_idle, leave, read, write
 from updater.dfu.words import DeviceRefused, Stalled, StatusCode, WireError
@@ -21,14 +21,17 @@ from updater.facts import Sector, Segment
 from updater.plan import ERASED, Plan, SectorPlan
 from updater.usbio import Clock, Wire
 
-Contents = Mapping[int, tuple[bytes, ...]]
-"""What sectors hold, by their address; several contents where a cut may leave either."""
+Contents = Mapping[int, bytes]
+"""What sectors hold, by their address."""
+
+Possible = Mapping[int, tuple[bytes, ...]]
+"""The same, with several contents where a cut may leave either."""
 
 
 class Remember(Protocol):
     """Told of sectors whose content is known, and whether an erase may have begun."""
 
-    def __call__(self, contents: Contents, *, touched: bool) -> None: ...
+    def __call__(self, contents: Possible, *, touched: bool) -> None: ...
 
 
 class Steps:
@@ -92,20 +95,20 @@ class Flasher:
         self._before: dict[int, bytes] = {}
         self.touched = False
 
-    def compare(self, plan: Plan) -> Plan:
-        """Read the sectors the plan is about, and leave out those that are right already.
+    def look(self, plan: Plan) -> Contents:
+        """Read the sectors the plan is about: bytes by address. Nothing is changed, nothing recorded.
 
         Raises `Protected` when the ROM does not let us read.
         """
-        total = sum(step.sector.size for step in plan.sectors)
-        with self._steps.whole(Step.READ, total):
-            self._wire.run(go_to_idle(plan.pace.stuck_wait_ms))
+        with self._steps.whole(Step.READ, sum(step.sector.size for step in plan.sectors)):
+            self._wire.run(go_to_idle(plan.pace.may_stick))
             self._before = {s.sector.address: self._read(s.sector, plan) for s in plan.sectors}
-        self._remember({address: (content,) for address, content in self._before.items()}, touched=False)
-        return plan.narrowed(self._before)
+        return self._before
 
     def flash(self, plan: Plan) -> None:
         """Erase, prove, write, read back; sector by sector, and the commit granule last.
+
+        What `look` saw is recorded first, so that the device can be known again.
 
         Raises `Protected` when the first erase had no effect, `NotFinished` when a later check fails, and
         lets wire errors through.
@@ -115,6 +118,7 @@ class Flasher:
             Step.WRITE: plan.write_bytes,
             Step.VERIFY: plan.write_bytes,
         }
+        self._remember({address: (content,) for address, content in self._before.items()}, touched=False)
         for step, total in sizes.items():
             self._steps.open(step, total)
         for number, step_plan in enumerate(plan.sectors):
@@ -135,16 +139,13 @@ class Flasher:
         with self._steps.whole(Step.LEAVE), suppress(WireError):
             self._start(plan)
 
-    def started_again(self, plan: Plan) -> bool:
-        """Start the old program, of which nothing was erased. False when the device does not hear us."""
-        try:
+    def start_again(self, plan: Plan) -> None:
+        """Start the old program, of which nothing was erased; whether it runs is seen by its coming back."""
+        with suppress(WireError):
             self._start(plan)
-        except WireError:
-            return False
-        return True
 
     def _start(self, plan: Plan) -> None:
-        self._wire.run(go_to_idle(plan.pace.stuck_wait_ms))
+        self._wire.run(go_to_idle(plan.pace.may_stick))
         self._wire.run(leave(plan.granule.address, poll_at_once=plan.pace.poll_at_once))
 
     def _erase(self, step: SectorPlan, plan: Plan, *, is_first: bool) -> None:
@@ -157,17 +158,25 @@ class Flasher:
                 script = erase(sector.address, step.erase_max_ms, poll_at_once=plan.pace.poll_at_once)
                 self._wire.run(script)
             content = self._read(sector, plan)
-        if content.count(ERASED) == len(content):
-            return
-        if is_first and content == self._before.get(sector.address):
+        if content.count(ERASED) != len(content):
+            self._refuse_unerased(
+                sector, unchanged=content == self._before.get(sector.address), first=is_first
+            )
+
+    def _refuse_unerased(self, sector: Sector, *, unchanged: bool, first: bool) -> NoReturn:
+        """The ROM said OK and did nothing: that is how write protection shows itself (AN3156)."""
+        where = f"the sector at 0x{sector.address:08X}"
+        if not unchanged:
+            raise NotFinished(f"{where} is not blank after it was erased", device_is=DeviceIs.IN_BOOTLOADER)
+        if first:
             self.touched = False
             raise Protected(
-                f"the sector at 0x{sector.address:08X} was not erased although the device said so: "
-                "it is write-protected",
+                f"{where} was not erased although the device said so: it is write-protected",
                 device_is=DeviceIs.IN_BOOTLOADER,
             )
         raise NotFinished(
-            f"the sector at 0x{sector.address:08X} is not blank after it was erased",
+            f"{where} is write-protected, which showed only when the update had begun",
+            advice="Leave the device as it is and ask the vendor: this protection cannot be removed over USB.",
             device_is=DeviceIs.IN_BOOTLOADER,
         )
 
@@ -176,7 +185,7 @@ class Flasher:
             with self._steps.during(Step.WRITE):
                 self._wire.run(write(part.address, part.data, plan.pace))
             with self._steps.during(Step.VERIFY):
-                self._wire.run(go_to_idle(plan.pace.stuck_wait_ms))
+                self._wire.run(go_to_idle(plan.pace.may_stick))
                 back = self._wire.run(read(part.address, len(part.data), plan.pace))
             if back != part.data:
                 at = next(n for n, (a, b) in enumerate(zip(back, part.data, strict=True)) if a != b)
@@ -186,7 +195,7 @@ class Flasher:
                 )
 
     def _read(self, sector: Sector, plan: Plan) -> bytes:
-        self._wire.run(go_to_idle(plan.pace.stuck_wait_ms))
+        self._wire.run(go_to_idle(plan.pace.may_stick))
         try:
             return self._wire.run(read(sector.address, sector.size, plan.pace))
         except DeviceRefused as error:

@@ -12,7 +12,7 @@ from updater.devices import Connected, application_facts, same_device
 from updater.dfu.scripts import detach
 from updater.dfu.words import WireError
 from updater.errors import CannotOpen, DeviceIs, UsbFailed, WrongDevice
-from updater.facts import DeviceFacts, Mode
+from updater.facts import DeviceFacts, Mode, RomFacts
 from updater.plan import Plan
 from updater.silicon import Silicon
 from updater.usbio import ROM_USB, Attached, Bus, read_rom_facts
@@ -20,25 +20,33 @@ from updater.vendor import Product, Vendor
 
 DETACH_TIMEOUT_MS = 1_000
 _ASK_AGAIN_MS = 200
+_OPENS_WITHIN_MS = 5_000
 
 
-def still_there(bus: Bus, connected: Connected) -> Attached:
-    """The device as it was before the question: same port, same address. Raises `UsbFailed`."""
-    before = connected.attached
-    for now in bus.attached({before.usb}):
-        if now.port == before.port and now.address == before.address:
-            return now
-    raise UsbFailed("the device was unplugged or exchanged before the update began")
+def still_there(bus: Bus, connected: Connected, vendor: Vendor, silicon: Silicon) -> Attached:
+    """The device as it was before the question, asked once more: a port's next device may get its address.
+
+    Raises `UsbFailed` when it is not there, `WrongDevice` when another one is.
+    """
+    before, known = connected.attached, connected.facts
+    now = next((one for one in bus.attached({before.usb}) if one.port == before.port), None)
+    if now is None or now.address != before.address:
+        raise UsbFailed("the device was unplugged before the update began")
+    if known.mode is Mode.ROM:
+        same = read_rom_facts(now) == known.rom
+    else:
+        again = application_facts(now, vendor, silicon)
+        same = (again.uid, again.product, again.hardware) == (known.uid, known.product, known.hardware)
+    if not same:
+        raise WrongDevice("another device was plugged in while the question was open")
+    return now
 
 
-def enter(bus: Bus, connected: Connected, plan: Plan) -> Attached:
+def enter(bus: Bus, attached: Attached, plan: Plan) -> Attached:
     """Send a running application into its ROM, by the first of the product's ways that works.
 
-    Raises `UsbFailed` when nothing appears on the same port in time.
+    Raises `UsbFailed` when no bootloader appears on the same port in time.
     """
-    attached = still_there(bus, connected)
-    if connected.facts.mode is Mode.ROM:
-        return attached
     if not plan.ways:
         raise UsbFailed(
             f"{plan.title} cannot be sent into its bootloader over USB",
@@ -58,12 +66,12 @@ def enter(bus: Bus, connected: Connected, plan: Plan) -> Attached:
     return arrived
 
 
-def check_arrival(attached: Attached, facts: DeviceFacts, silicon: Silicon) -> DeviceFacts:
+def check_arrival(bus: Bus, attached: Attached, facts: DeviceFacts, silicon: Silicon) -> DeviceFacts:
     """The facts with what the bootloader shows, which must be the one of the device that we sent there.
 
-    Raises `WrongDevice` when something speaks against it.
+    Raises `WrongDevice` when something speaks against it, `CannotOpen` when it stays closed to us.
     """
-    rom = read_rom_facts(attached)
+    rom = _rom_facts_when_open(bus, attached)
     chip = silicon.by_id(facts.chip or "")
     against = same_device(facts, rom, chip) if rom and chip else "it is not an STM32 bootloader"
     if rom is None or against:
@@ -72,6 +80,18 @@ def check_arrival(attached: Attached, facts: DeviceFacts, silicon: Silicon) -> D
             device_is=DeviceIs.IN_BOOTLOADER,
         )
     return replace(facts, rom=rom)
+
+
+def _rom_facts_when_open(bus: Bus, attached: Attached) -> RomFacts | None:
+    """udev and Windows take a moment before they hand over a device that has just arrived."""
+    deadline = bus.clock.now_ms() + _OPENS_WITHIN_MS
+    while True:
+        try:
+            return read_rom_facts(attached)
+        except CannotOpen:
+            if bus.clock.now_ms() >= deadline:
+                raise
+            bus.clock.sleep_ms(_ASK_AGAIN_MS)
 
 
 def await_application(

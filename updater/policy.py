@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 
 from updater.errors import Refused, UnknownDevice, WrongDevice
@@ -91,12 +91,12 @@ def check_clock(now: datetime, created: date) -> str | None:
     not; it explains why trust information looks expired, or does not.
     """
     today = now.date()
-    if today < created - timedelta(days=CLOCK_BEHIND_DAYS):
+    if (created - today).days > CLOCK_BEHIND_DAYS:
         return (
             f"This computer's date is {today.isoformat()}, but the update was made on "
             f"{created.isoformat()}. The computer's clock is probably wrong."
         )
-    if today > created + timedelta(days=CLOCK_AHEAD_DAYS):
+    if (today - created).days > CLOCK_AHEAD_DAYS:
         return (
             f"This computer's date is {today.isoformat()}, more than ten years after the update was made "
             f"({created.isoformat()}). Please check the computer's clock."

@@ -236,7 +236,7 @@ class Behaviour:
             transfer_size=self.chip.transfer_size.value,
             write_max_ms=self.chip.write_max_ms.value,
             poll_at_once=self.poll_at_once,
-            stuck_wait_ms=self.stuck_erase.wait_ms if self.stuck_erase else None,
+            may_stick=self.stuck_erase is not None,
         )
 
 

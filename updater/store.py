@@ -13,41 +13,45 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from updater.errors import StorageFailed
+from updater.facts import IdentityFrom
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one sector of the device is known to hold: any of these SHA-256 (hex)."""
 
-    address: int
-    size: int
+    address: Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
+    size: Annotated[int, Meta(ge=1, le=0x100_0000)]
     sha256: tuple[str, ...]
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One unfinished update: which device it was, and by what its bootloader may be known again.
 
-    `serial` is the serial number string that this device's ROM shows.
+    `serial` is the serial number string that this device's ROM shows. `identity` is how the product was
+    known then: what a person had said does not become a proof by having been written down.
     """
 
-    schema: int = 1
+    schema: Literal[1] = 1
     port: str
     product: str
     hardware: str | None
     chip: str
     serial: str | None
+    identity: IdentityFrom
     manifest_sha256: str
     from_version: str | None
     witnesses: tuple[Witness, ...] = ()
 
     def is_about_the_same(self, other: Journal) -> bool:
         """Whether both are about one product on one port, as far as a ROM's serial can tell."""
-        mine = (self.port, self.product, self.chip, self.serial)
-        return mine == (other.port, other.product, other.chip, other.serial)
+        mine = (self.port, self.product, self.hardware, self.chip, self.serial)
+        return mine == (other.port, other.product, other.hardware, other.chip, other.serial)
 
     def continued(self, by: Journal) -> Journal:
         """The journal of a second try: it keeps what the first one knew of the sectors."""
@@ -136,7 +140,7 @@ class Store:
 def _read(path: Path, kind: type[Journal]) -> Journal | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors, and so is text that is not UTF-8
         return None
 
 

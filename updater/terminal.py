@@ -257,7 +257,8 @@ def _running(facts: DeviceFacts) -> str:
 def _silicon_words(facts: DeviceFacts) -> list[tuple[str, str]]:
     said = {"application": "said by the application", "rom-serial": "from the bootloader's serial number"}
     chip = the_table().by_id(facts.chip or "")
-    rows = [("silicon", chip.title if chip else str(facts.chip))]
+    concluded = " (by what its bootloader shows)" if facts.mode is Mode.ROM else ""
+    rows = [("silicon", f"{chip.title if chip else facts.chip}{concluded}")]
     revision = f"rev {facts.revision}" if facts.revision else "not known"
     rows.append(
         ("revision", f"{revision} ({said.get(facts.revision_from or '', 'this chip does not tell')})")

@@ -7,6 +7,8 @@ flashes, leaves, and waits for the application to say its new version.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
 
 from updater.channel import require_as_offered
@@ -122,15 +124,37 @@ def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
     check_may_write(hands)
     manifest = prepared.bundle.manifest
     hands.store.keep_evidence(manifest.product, manifest.security_counter, prepared.bundle.envelope)
-    steps = Steps(emit, hands.bus.clock)
+    steps = Steps(unfailing(emit), hands.bus.clock)
     written = carry_out(hands, prepared, plan, steps)
-    with steps.whole(Step.CONFIRM):
+    back = None
+    # Ctrl-C here does not undo anything: the device is written and verified, only not seen yet
+    with steps.whole(Step.CONFIRM), suppress(KeyboardInterrupt):
         port, vendor = prepared.connected.facts.port, hands.home.vendor
         back = await_application(hands.bus, port, prepared.product, plan, vendor, hands.silicon)
-    confirmed = back is not None and (back.product, back.version) == (plan.product, plan.to_version)
+    before = prepared.connected.facts
+    confirmed = (
+        back is not None
+        and (back.product, back.version) == (plan.product, plan.to_version)
+        and before.uid in (None, back.uid)
+    )
     result: Result = "confirmed" if confirmed else "written-not-confirmed"
-    facts = back or prepared.connected.facts
+    facts = back or replace(before, mode=Mode.OTHER, version=None, security_counter=None)
     return _receipt(hands, prepared, facts, result, written=written, times=steps.times)
+
+
+def unfailing(emit: Emit) -> Emit:
+    """A listener that cannot stop the work: one that fails (a closed pipe, a full disk) is not told more."""
+    listening = True
+
+    def told(event: Event) -> None:
+        nonlocal listening
+        if listening:
+            try:
+                emit(event)
+            except (OSError, ValueError):
+                listening = False
+
+    return told
 
 
 def check_may_write(hands: Hands) -> None:

@@ -47,6 +47,8 @@ IDENTITY_REQUEST = 0x55
 _POLL_MS = 50
 _TO_DEVICE, _FROM_DEVICE, _VENDOR_FROM_DEVICE = 0x21, 0xA1, 0xC0
 _SHORT_TIMEOUT_MS = 2_000
+_MOST_ALTERNATES = 8
+"""Twice what any ROM has; each may describe 65,536 sectors."""
 
 
 class Clock(Protocol):
@@ -109,10 +111,15 @@ class Bus:
     def attached(self, wanted: Collection[str]) -> tuple[Attached, ...]:
         """The devices whose "vid:pid" is wanted, ordered by port path."""
         found = []
-        for device in usb.core.find(find_all=True, backend=self._backend):
-            name = f"{device.idVendor:04x}:{device.idProduct:04x}"
-            if name in wanted:
-                found.append(Attached(_port_path(device), name, device.address, device))
+        try:
+            for device in usb.core.find(find_all=True, backend=self._backend):
+                name = f"{device.idVendor:04x}:{device.idProduct:04x}"
+                if name in wanted:
+                    found.append(Attached(_port_path(device), name, device.address, device))
+        except usb.core.USBError as error:
+            raise UsbFailed(
+                f"this computer's USB cannot be asked for its devices ({error.strerror})"
+            ) from error
         return tuple(sorted(found, key=lambda one: [int(n) for n in one.port.replace("-", ".").split(".")]))
 
     def wait_for(
@@ -267,7 +274,7 @@ def _dfu_settings(device: Any, *, protocol: int) -> list[Any]:
         for one in device.get_active_configuration()
         if (one.bInterfaceClass, one.bInterfaceSubClass, one.bInterfaceProtocol) == (0xFE, 0x01, protocol)
     ]
-    return sorted(settings, key=lambda one: int(one.bAlternateSetting))
+    return sorted(settings, key=lambda one: int(one.bAlternateSetting))[:_MOST_ALTERNATES]
 
 
 def _functional(settings: list[Any]) -> Functional | None:
@@ -282,7 +289,8 @@ def _string(device: Any, index: int) -> str | None:
         text: str = usb.util.get_string(device, index)
     except (usb.core.USBError, ValueError, NotImplementedError):
         return None  # pyusb says ValueError ("no langid") when the device has gone or may not be opened
-    return text
+    # whatever a device says reaches a screen: nothing that could steer a terminal
+    return text if text.isascii() and text.isprintable() else None
 
 
 @contextmanager

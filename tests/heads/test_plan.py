@@ -151,7 +151,7 @@ def test_the_whole_plan_for_an_h743_with_the_faulty_rom() -> None:
             ),
         ),
         granule=Segment(address=0x0800_0000, data=data[:32]),
-        pace=Pace(transfer_size=1024, write_max_ms=100, poll_at_once=True, stuck_wait_ms=4000),
+        pace=Pace(transfer_size=1024, write_max_ms=100, poll_at_once=True, may_stick=True),
         keep=(),
         lost_bytes=0x2_0000 - 128,
         recovery=BUTTON,

@@ -6,11 +6,11 @@ import pytest
 
 from tests.desk import Desk, Said
 from updater.dfu.scripts import erase
-from updater.dfu.words import TimedOut
+from updater.dfu.words import Answer, TimedOut, Wish
 from updater.lab.clock import VirtualClock
 from updater.lab.record import Power
 from updater.lab.shelf import open_lab
-from updater.usbio import ROM_USB, Bus
+from updater.usbio import ROM_USB, Bus, Wire
 
 PRODUCTS = ["demo-widget", "demo-gadget"]
 
@@ -239,3 +239,43 @@ def test_another_board_on_the_same_port_does_not_inherit_the_journal(desk: Desk)
     said = desk.install(desk.published.link("demo-widget"))
     assert (said.exit, said.last["error"]) == (3, "UnknownDevice")
     assert desk.flash("board9") == b"\xff" * len(desk.flash("board9"))
+
+
+@pytest.mark.parametrize("at", [4, 8, 20])
+def test_a_device_found_in_its_rom_stays_there_when_reading_it_fails(desk: Desk, at: int) -> None:
+    """It may hold no program at all: starting that would lock it up until somebody presses its button."""
+    desk.plug_in(runs=None, in_rom=True)
+    desk.fault("stall-at", at)
+    said = desk.install(desk.published.link("demo-widget"), "--as", "demo-widget:A")
+    if said.exit:
+        assert (said.exit, said.last["device_is"]) == (8, "in-bootloader"), said.out
+        assert desk.board()["state"] == "rom"
+        assert desk.install(desk.published.link("demo-widget"), "--as", "demo-widget:A").exit == 0
+    assert desk.holds("demo-widget-1.1.0")
+
+
+@pytest.mark.parametrize("at", [1, 5, 150, 268, 280, 300, 500, 600])
+def test_ctrl_c_at_any_moment_says_how_the_device_is(
+    desk: Desk, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The n-th wish of the scripts is answered by a person who presses Ctrl-C."""
+    desk.plug_in()
+    performed = 0
+    perform = Wire.perform
+
+    def interrupted(wire: Wire, wish: Wish) -> Answer:
+        nonlocal performed
+        performed += 1
+        if performed == at:
+            raise KeyboardInterrupt
+        return perform(wire, wish)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Wire, "perform", interrupted)
+        said = desk.install(desk.published.link("demo-widget"))
+    assert said.exit in (9, 12)
+    if said.exit == 12:
+        assert desk.holds("demo-widget-1.0.0")
+        assert said.last["device_is"] == ("runs-old" if at > 1 else "unknown")
+    assert desk.install(desk.published.link("demo-widget")).exit == 0
+    assert desk.holds("demo-widget-1.1.0")

@@ -37,8 +37,14 @@ from updater.dfu.words import (
     Wish,
 )
 
+LONGEST_OPERATION_MS = 35_000
+"""A mass erase takes up to 32 s; dfu-util and OpenOCD allow 35 and 33 s."""
+
 IDLE_DEADLINE_MS = 45_000
-"""Longer than any single operation that an earlier, interrupted session may have left running (32 s)."""
+"""Longer than any single operation that an earlier, interrupted session may have left running."""
+
+READ_BLOCK_MS = 500
+"""For the ceiling of a whole read: the slowest observed UPLOAD takes 31 ms per KiB (G0B0)."""
 
 COMMAND_MAX_MS = 2_000
 """A set-address is timed like the programming of one word; ROMs report up to 100 ms."""
@@ -55,14 +61,14 @@ class Pace:
     """How to move bytes with one device.
 
     `poll_at_once`: ask again without waiting bwPollTimeout, where the silicon table says it is harmless.
-    `write_max_ms`: the ceiling for one block. `stuck_wait_ms`: on a ROM that can stay dfuDNBUSY for ever
-    after an erase, how long the longest erase takes; None on all others.
+    `write_max_ms`: the ceiling for one block. `may_stick`: this ROM can stay dfuDNBUSY for ever after
+    an erase.
     """
 
     transfer_size: int
     write_max_ms: int
     poll_at_once: bool = False
-    stuck_wait_ms: int | None = None
+    may_stick: bool = False
 
 
 def drive(script: Script[T], perform: Callable[[Wish], Answer]) -> T:
@@ -91,12 +97,12 @@ def select(alternate: int) -> Script[None]:
     yield Select(alternate)
 
 
-def go_to_idle(stuck_wait_ms: int | None = None) -> Script[None]:
+def go_to_idle(may_stick: bool = False) -> Script[None]:
     """Bring a device from any state to dfuIDLE, with legal requests only.
 
     CLRSTATUS outside dfuERROR is stalled by some ROMs and makes others fail, so it is never sent on
-    suspicion: only where the silicon table knows a ROM that can be stuck, and only after that wait (see
-    `erase_with_stuck_busy`; another tool may have left the device so). Raises `TimedOut` after
+    suspicion: only where the silicon table knows a ROM that can be stuck (see `erase_with_stuck_busy`;
+    another tool may have left it so), and only after the longest operation there is. Raises `TimedOut` after
     `IDLE_DEADLINE_MS` or when it goes round in circles, and `ProtocolError` for an application and for a
     bootloader that only a USB reset can bring back.
     """
@@ -113,7 +119,7 @@ def go_to_idle(stuck_wait_ms: int | None = None) -> Script[None]:
             raise ProtocolError("the device runs its application, not its bootloader")
         if status.state == State.dfuMANIFEST_WAIT_RESET:
             raise ProtocolError("the bootloader waits to be reset")
-        is_stuck = stuck_wait_ms is not None and status.at_ms - started >= stuck_wait_ms
+        is_stuck = may_stick and status.at_ms - started >= LONGEST_OPERATION_MS
         if status.state in _ON_THE_WAY and not (is_stuck and status.state == State.dfuDNBUSY):
             yield Sleep(_nap(status))
             continue
@@ -223,13 +229,16 @@ def read(address: int, length: int, pace: Pace) -> Script[bytes]:
     Raises `ProtocolError` when the device sends less than it was asked for.
     """
     yield from set_address(address, poll_at_once=pace.poll_at_once)
-    yield Out(Request.ABORT)
+    asked = yield Out(Request.ABORT)
+    latest = asked.at_ms + READ_BLOCK_MS * (10 + length // pace.transfer_size)
     data = bytearray()
     for block, at in enumerate(range(0, length, pace.transfer_size), FIRST_BLOCK):
         wanted = min(pace.transfer_size, length - at)
         answer = yield In(Request.UPLOAD, block, wanted)
         if len(answer.data) != wanted:
             raise ProtocolError(f"UPLOAD gave {len(answer.data)} of {wanted} bytes at 0x{address + at:08X}")
+        if answer.at_ms > latest:
+            raise TimedOut("the bootloader is too slow to be read")
         data += answer.data
     yield Out(Request.ABORT)
     return bytes(data)
@@ -237,11 +246,11 @@ def read(address: int, length: int, pace: Pace) -> Script[bytes]:
 
 def read_if_allowed(address: int, length: int, pace: Pace) -> Script[bytes | None]:
     """Like `read`, from any state, but a refusal is an answer: None, and the device is idle again."""
-    yield from go_to_idle(pace.stuck_wait_ms)
+    yield from go_to_idle(pace.may_stick)
     try:
         return (yield from read(address, length, pace))
     except (Stalled, DeviceRefused):
-        yield from go_to_idle(pace.stuck_wait_ms)
+        yield from go_to_idle(pace.may_stick)
         return None
 
 

@@ -1,0 +1,169 @@
+"""Boards exchanged at the worst moment, and proofs that prove too little: the wrong one is not written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.desk import Desk
+from updater.facts import ProductHeader
+from updater.lab import shelf
+from updater.lab.shelf import Lab
+from updater.usbio import ROM_USB, Bus
+
+HEADER = slice(0x400, 0x400 + 44)
+
+
+@pytest.fixture
+def labs(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
+    """The lab that a command has open, for what happens while it runs."""
+    opened: list[Lab] = []
+    real = shelf.Lab
+
+    def remember(*parts: Any) -> Lab:
+        opened.append(real(*parts))
+        return opened[-1]
+
+    monkeypatch.setattr(shelf, "Lab", remember)
+    return opened
+
+
+def edit(desk: Desk, change: Callable[[bytearray], None], name: str = "board1") -> None:
+    file = desk.lab / name / "flash.bin"
+    flash = bytearray(file.read_bytes())
+    change(flash)
+    file.write_bytes(flash)
+
+
+def says_it_is_another(flash: bytearray) -> None:
+    header = ProductHeader.parse(bytes(flash[HEADER]))
+    assert header is not None
+    flash[HEADER] = replace(header, product="other-thing").pack()
+
+
+def exchange(lab: Lab, *, same_address: bool) -> None:
+    """board1 is pulled out, board2 put in its place. Windows gives a port's next device the same address."""
+    first, second = lab.board("board1"), lab.board("board2")
+    address = first.address
+    first._record, second._record = (
+        replace(first._record, port=second.port),
+        replace(second._record, port=first.port),
+    )
+    first.unplug()
+    second._ready_at_ms = 0
+    if same_address:
+        second.address = address
+
+
+@pytest.mark.parametrize("product", ["demo-widget", "demo-gadget"])
+def test_a_bootloader_exchanged_during_the_question(
+    desk: Desk, labs: list[Lab], monkeypatch: pytest.MonkeyPatch, product: str
+) -> None:
+    desk.plug_in(product, in_rom=True)
+    desk.plug_in(product, name="board2", in_rom=True)
+    edit(desk, says_it_is_another, "board2")
+    before = desk.flash("board2")
+
+    def ask(_face: Any, _question: str) -> bool:
+        exchange(labs[-1], same_address=True)
+        return True
+
+    monkeypatch.setattr("updater.terminal._Answers.ask", ask)
+    said = desk.updater("install", desk.published.link(product), "--json", "--device", "1-1")
+    assert desk.flash("board2") == before
+    assert said.exit in (4, 8)
+
+
+def test_an_application_exchanged_during_the_question(
+    desk: Desk, labs: list[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same product, so the same vid:pid; another UID."""
+    desk.plug_in()
+    desk.plug_in(name="board2", port="1-2")
+    before = desk.flash("board2")
+
+    def ask(_face: Any, _question: str) -> bool:
+        exchange(labs[-1], same_address=True)
+        return True
+
+    monkeypatch.setattr("updater.terminal._Answers.ask", ask)
+    said = desk.updater("install", desk.published.link("demo-widget"), "--json", "--device", "1-1")
+    assert desk.flash("board2") == before
+    assert said.exit in (4, 8)
+
+
+def test_a_bootloader_of_another_product_that_appears_in_place_of_ours(
+    desk: Desk, labs: list[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In time and with the same serial, as all rev V chips; but its flash says that it is another product."""
+    desk.plug_in()
+    desk.plug_in(name="board2", in_rom=True)
+    edit(desk, says_it_is_another, "board2")
+    before, real = desk.flash("board2"), Bus.wait_for
+
+    def wait_for(bus: Bus, port: str, wanted: Any, within_ms: float, **how: Any) -> Any:
+        if wanted == {ROM_USB}:
+            exchange(labs[-1], same_address=False)
+        return real(bus, port, wanted, within_ms, **how)
+
+    monkeypatch.setattr(Bus, "wait_for", wait_for)
+    said = desk.install(desk.published.link("demo-widget"), "--device", "1-1")
+    assert desk.flash("board2") == before
+    assert (said.exit, said.last["error"]) == (4, "WrongDevice")
+
+
+def test_a_person_does_not_overrule_a_header_of_another_product(desk: Desk) -> None:
+    desk.plug_in(in_rom=True)
+    edit(desk, says_it_is_another)
+    said = desk.install(str(desk.published.bundle_path("demo-widget-1.1.0")), "--as", "demo-widget:A")
+    assert (said.exit, said.last["error"]) == (4, "WrongDevice")
+
+
+def test_what_a_person_said_does_not_become_a_proof_at_the_second_try(desk: Desk) -> None:
+    def foreign(flash: bytearray) -> None:
+        for start in range(0, len(flash), 0x20000):
+            flash[start : start + 256] = b"\x5a" * 256
+
+    file = str(desk.published.bundle_path("demo-widget-1.1.0"))
+    desk.plug_in(runs=None, in_rom=True)
+    edit(desk, foreign)
+    desk.fault("cut-after", 292)
+    assert desk.install(file, "--as", "demo-widget:A").exit == 9
+    (line,) = desk.updater("devices", "--json").lines
+    assert line["identity"] in ("person", "none")
+
+
+def test_one_sector_in_common_does_not_prove_a_board_whose_others_contradict(desk: Desk) -> None:
+    """Products of one maker share libraries and tables; the sector that differs was never ours to write."""
+    desk.plug_in()
+    ours = desk.flash()
+    desk.fault("cut-after", 300)
+    assert desk.install(desk.published.link("demo-widget")).exit == 9
+    desk.updater("lab", "remove", "board1")
+    desk.plug_in(runs=None, in_rom=True, name="board9", uid=bytes(range(12)), port="1-1")
+
+    def other_product(flash: bytearray) -> None:
+        flash[:0x20000] = b"\x5a" * 0x20000
+        flash[0x100000:0x120000] = ours[0x100000:0x120000]
+
+    edit(desk, other_product, "board9")
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["error"]) == (3, "UnknownDevice")
+
+
+def test_an_equal_serial_alone_does_not_prove(desk: Desk) -> None:
+    """The serial leaves out the low half of the UID's second word: the wafer number lies there."""
+    link = desk.published.link("demo-gadget")
+    desk.plug_in("demo-gadget", uid=bytes.fromhex("2d0030000b51343333353132"))
+    desk.fault("cut-after", 60)
+    assert desk.install(link).exit == 9
+    desk.updater("lab", "remove", "board1")
+    desk.plug_in(
+        "demo-gadget", runs=None, in_rom=True, uid=bytes.fromhex("2d0030000c51343333353132"), port="1-1"
+    )
+    edit(desk, lambda flash: flash.__setitem__(slice(0, 4096), b"\x5a" * 4096))
+    said = desk.install(link)
+    assert (said.exit, said.last["error"]) == (3, "UnknownDevice")

@@ -1,0 +1,155 @@
+"""Whatever stops the updater, what it says of the device afterwards is true."""
+
+from __future__ import annotations
+
+import errno
+import io
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+import usb.core
+
+from tests.desk import Desk, Said
+from updater.cli import run
+from updater.lab.backend import LabBackend
+
+TRUE_IN_ROM = {"in-bootloader", "unknown"}
+"""What may be said of a device that is in its ROM."""
+
+
+class _ReaderThatLeaves(io.StringIO):
+    """A pipe whose other end is closed (`| head`) when the writing has begun."""
+
+    def write(self, text: str) -> int:
+        if '"step": "write"' in self.getvalue():
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        return super().write(text)
+
+
+def interrupted_at(transfer: int, act: Callable[[], Said]) -> Said:
+    """Ctrl-C at the n-th control transfer of a command."""
+    numbers, real = count(1), LabBackend.ctrl_transfer
+
+    def transfers(self: LabBackend, *what: Any) -> int:
+        if next(numbers) == transfer:
+            raise KeyboardInterrupt
+        return real(self, *what)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LabBackend, "ctrl_transfer", transfers)
+        return act()
+
+
+def protect(desk: Desk, address: int) -> None:
+    board = desk.lab / "board1" / "board.toml"
+    text = board.read_text("utf-8")
+    board.write_text(text.replace("write_protected = []", f"write_protected = [0x{address:08X}]"), "utf-8")
+
+
+def test_a_reader_that_leaves_does_not_make_half_an_update_a_success(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in()
+    link = desk.published.link("demo-widget")
+    monkeypatch.setattr("sys.stdout", _ReaderThatLeaves())
+    status = run(["--lab", str(desk.lab), "--state", str(desk.state), "install", link, "--yes", "--json"])
+    monkeypatch.undo()
+    assert status == 9 or desk.holds("demo-widget-1.1.0")
+
+
+def test_ctrl_c_on_the_way_into_the_bootloader_says_where_the_device_is(desk: Desk) -> None:
+    link = desk.published.link("demo-widget")
+    for transfer in range(1, 12):
+        desk.plug_in()
+        said = interrupted_at(transfer, lambda: desk.install(link))
+        assert said.exit == 12, transfer
+        if desk.board()["state"] == "rom":
+            assert said.last["device_is"] in TRUE_IN_ROM, transfer
+        desk.updater("lab", "remove", "board1")
+
+
+def test_ctrl_c_after_the_last_byte_does_not_say_that_nothing_was_changed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in()
+
+    def stopped(*_what: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("updater.update.await_application", stopped)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert desk.holds("demo-widget-1.1.0")
+    assert said.last.get("device_is") != "untouched"
+    assert "Nothing was changed" not in said.out
+
+
+def test_an_unfinished_device_is_not_started_when_the_second_try_is_stopped(desk: Desk) -> None:
+    """It has no program to start: sent out of its ROM it is gone until the BOOT button is held."""
+    link = desk.published.link("demo-widget")
+    desk.plug_in()
+    desk.fault("cut-after", 400)
+    assert desk.install(link).exit == 9
+    said = interrupted_at(330, lambda: desk.install(link))  # while it compares
+    assert said.exit == 12
+    assert said.last["device_is"] != "runs-old"
+    assert desk.board()["state"] == "rom"
+
+
+def test_a_write_protected_later_sector_is_named_and_not_promised_to_finish(desk: Desk) -> None:
+    desk.plug_in()
+    protect(desk, 0x08100000)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["error"]) == (9, "NotFinished")
+    assert "write-protected" in said.last["message"]
+    assert "ask the vendor" in said.last["advice"]
+    assert "it finishes the update" not in said.last["advice"]
+
+
+def test_a_bootloader_that_cannot_be_opened_is_said_to_be_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows without a driver for the ROM: by then we have sent the device there."""
+    desk.plug_in()
+    real = LabBackend.claim_interface
+
+    def claim(self: LabBackend, device: Any, interface: int) -> None:
+        if device.board.rom is not None:
+            raise usb.core.USBError("Access denied", -3, errno.EACCES)
+        real(self, device, interface)
+
+    monkeypatch.setattr(LabBackend, "claim_interface", claim)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert desk.board()["state"] == "rom"
+    assert said.exit == 8
+    assert said.last["device_is"] in TRUE_IN_ROM
+
+
+def test_a_bus_that_fails_to_list_its_devices_is_no_bug_of_ours(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in()
+    calls, real = count(), LabBackend.enumerate_devices
+
+    def devices(self: LabBackend) -> Iterator[Any]:
+        if next(calls) > 3:
+            raise usb.core.USBError("Input/Output Error", -1, errno.EIO)
+        return real(self)
+
+    monkeypatch.setattr(LabBackend, "enumerate_devices", devices)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert said.exit == 8
+    assert said.last["device_is"] != "untouched"
+
+
+def test_runs_old_is_not_said_of_a_device_that_did_not_leave_its_bootloader(desk: Desk) -> None:
+    desk.plug_in()
+    board = desk.lab / "board1" / "board.toml"
+    text = board.read_text("utf-8")
+    board.write_text(text.replace("read_protected = false", "read_protected = true"), "utf-8")
+    desk.fault("no-leave")
+    said = desk.install(desk.published.link("demo-widget"))
+    assert desk.board()["state"] == "rom"
+    assert said.exit == 11
+    assert said.last["device_is"] in TRUE_IN_ROM
