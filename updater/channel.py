@@ -201,7 +201,7 @@ def _in_our_words() -> Iterator[None]:
         yield
     except ExpiredMetadataError as error:
         raise NotTrusted(
-            f"the update site's information has expired ({error}). This PC's clock says "
+            f"the update site's information has expired ({error}). This computer's date is "
             f"{datetime.now(UTC):%Y-%m-%d}; is that right?",
             advice="Correct a wrong date. If it is right, ask the vendor for the update as a file.",
         ) from error

@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     except UpdaterError as error:
         return _fail(face, error, json="--json" in arguments)
     except KeyboardInterrupt:
-        return _fail(face, Cancelled("you stopped it"), json="--json" in arguments)
+        return _fail(face, Cancelled("the command was stopped"), json="--json" in arguments)
     except OSError as error:  # a closed pipe, a full disk behind stdout; work in progress guards itself
         return _fail(face, StorageFailed(f"the output cannot be written: {error.strerror}"), json=False)
     except Exception as error:
@@ -80,10 +80,11 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
         prog="updater", description="Update the firmware of your device over USB."
     )
     parser.add_argument("--version", action="version", version=f"updater {__version__}")
-    parser.add_argument("--lab", metavar="DIR", help="use the virtual devices in DIR instead of USB")
+    hidden = None if _has_lab() else argparse.SUPPRESS
+    parser.add_argument("--lab", metavar="DIR", help=hidden or "use the virtual devices in DIR, not USB")
     parser.add_argument(
         "--real-time", type=float, nargs="?", const=1.0, metavar="FACTOR",
-        help="virtual devices take the time that real ones would, or FACTOR times less",
+        help=hidden or "virtual devices take the time of real ones, or FACTOR times less",
     )  # fmt: skip
     parser.add_argument("--state", metavar="DIR", help="keep state in DIR instead of your own folder")
     shared = _Parser(add_help=False)
@@ -118,7 +119,9 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     link = commands.add_parser("link", parents=[shared], help="make an update link for a customer")
     link.add_argument("product", metavar="PRODUCT")
     link.add_argument("--channel", choices=("stable", "beta"), default="stable")
-    link.add_argument("--release", metavar="VERSION", help="this version instead of the newest")
+    link.add_argument(
+        "--version", dest="release", metavar="VERSION", help="this version instead of the newest"
+    )
     link.set_defaults(run=_link)
 
     _add_demo(commands, with_lab=with_lab)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from semver import Version
 
-from updater.devices import look_around
+from updater.devices import look_around, no_device
 from updater.errors import Cancelled, NoDevice, NotConfirmed, StorageFailed, UpdaterError, Usage
 from updater.facts import Channel, parse_version
 from updater.host import Home, read_file
@@ -28,9 +28,10 @@ BUNDLE_LIMIT_BYTES = 64 * 1024 * 1024
 
 def show_devices(hands: Hands, face: Face, *, explain: bool) -> int:
     """`updater devices`: who is connected, and how we know."""
-    found = look_around(hands.bus, hands.home.vendor, hands.silicon, hands.store.journals())
+    vendor, journals = hands.home.vendor, hands.store.journals()
+    found = look_around(hands.bus, vendor, hands.silicon, journals)
     if not found:
-        raise NoDevice("no device was found")
+        raise no_device(vendor, journals)
     face.devices([one.facts for one in found], explain=explain)
     return 0
 
@@ -150,7 +151,7 @@ def _ask_once(face: Face, prepared: Prepared, *, yes: bool) -> None:
     for wanted in prepared.verdict.confirmations:
         face.typed(wanted)
     if not yes and not face.ask(f"Update {prepared.plan.title if prepared.plan else ''} now?"):
-        raise Cancelled("you did not say yes")
+        raise Cancelled("the question was not answered with yes")
 
 
 def _kept(store: Store, receipt: Receipt, now: datetime, face: Face) -> str | None:

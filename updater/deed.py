@@ -130,7 +130,7 @@ def _stopped_on_the_way(sent: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise Cancelled(
-            "you stopped the update before anything was erased",
+            "the update was stopped before anything was erased",
             advice="Unplug the device, plug it in again, and it is as it was.",
             device_is=DeviceIs.UNKNOWN,
         ) from error
@@ -168,28 +168,31 @@ def _as_our_error(error: BaseException, flasher: Flasher, plan: Plan) -> Updater
             error.advice = _way_back(plan)
         return error
     if flasher.touched:
-        what = "you stopped it" if isinstance(error, KeyboardInterrupt) else str(error)
+        what = "it was stopped" if isinstance(error, KeyboardInterrupt) else str(error)
         return NotFinished(
             f"the update was cut off: {what}", advice=_way_back(plan), device_is=DeviceIs.UNKNOWN
         )
     if isinstance(error, KeyboardInterrupt):
         return Cancelled(
-            "you stopped the update before anything was erased", device_is=DeviceIs.IN_BOOTLOADER
+            "the update was stopped before anything was erased", device_is=DeviceIs.IN_BOOTLOADER
         )
     if isinstance(error, DeviceRefused) and error.code == StatusCode.errVENDOR:
         return Protected("read-out protection is on", device_is=DeviceIs.IN_BOOTLOADER)
     if isinstance(error, WireError):
-        return UsbFailed(f"the bootloader failed: {error}", device_is=DeviceIs.IN_BOOTLOADER)
+        return UsbFailed(
+            f"the connection to the device failed before anything was erased: {error}",
+            device_is=DeviceIs.IN_BOOTLOADER,
+        )
     return Bug(f"{type(error).__name__}: {error}", device_is=DeviceIs.IN_BOOTLOADER)
 
 
 def _way_back(plan: Plan) -> str:
     """What to do after a cut, as the plan had said."""
     finish = "run the same command: it finishes the update."
-    by_hand = f"If the device is not found, start its bootloader by hand: {plan.recovery.steps} "
+    by_hand = f"If the device is not found, start its bootloader by hand: {plan.recovery.steps}"
     return {
-        RecoveryKind.BOOT_BUTTON: f"Plug the device in again and {finish} {by_hand}Then run the command again.",
+        RecoveryKind.BOOT_BUTTON: f"Plug the device in again and {finish} {by_hand} Then run it once more.",
         RecoveryKind.EMPTY_CHECK: f"Unplug the device, plug it in again, and {finish}",
-        RecoveryKind.RESIDENT_LOADER: f"Leave the device plugged in until its own loader answers, and {finish}",
+        RecoveryKind.RESIDENT_LOADER: f"Leave the device plugged in, wait a few seconds, and {finish}",
         RecoveryKind.NONE: f"Do not unplug the device. Leave it as it is and {finish}",
     }[plan.recovery.kind]

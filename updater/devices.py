@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 
 from updater.dfu.scripts import Pace, read_if_allowed
 from updater.dfu.words import WireError
-from updater.errors import CannotOpen, NoDevice, SeveralDevices, UnknownDevice, Usage, UsbFailed, WrongDevice
+from updater.errors import (
+    CannotOpen,
+    DeviceIs,
+    NoDevice,
+    SeveralDevices,
+    UnknownDevice,
+    Usage,
+    UsbFailed,
+    WrongDevice,
+)
 from updater.facts import HEADER_BYTES, DeviceFacts, IdentityFrom, Mode, ProductHeader, RomFacts
 from updater.plan import ERASED
 from updater.silicon import Behaviour, Chip, Silicon
@@ -215,15 +224,27 @@ def _is_blank(content: bytes | None) -> bool:
     return content is not None and content.count(ERASED) == len(content)
 
 
-def choose(found: Sequence[Connected], selector: str | None) -> Connected:
-    """The one device to work on. Raises `NoDevice` or `SeveralDevices`."""
+def no_device(vendor: Vendor, journals: Sequence[Journal]) -> NoDevice:
+    """Nothing is there. After an update that was cut off the way back is worth more than the cable."""
+    for journal in journals:
+        product = vendor.product(journal.product)
+        if product is not None and product.recovery.steps:
+            return NoDevice(
+                f"no device was found, and an update of a {product.title} was not finished",
+                advice=f"Start its bootloader by hand: {product.recovery.steps} Then run the command again.",
+            )
+    return NoDevice("no device was found")
+
+
+def choose(found: Sequence[Connected], selector: str | None, nothing: NoDevice) -> Connected:
+    """The one device to work on. Raises `nothing` when there is none, `NoDevice` or `SeveralDevices`."""
     fitting = [one for one in found if one.facts.mode is not Mode.OTHER]
     if selector is not None:
         fitting = [one for one in fitting if selector in (one.facts.port, one.facts.serial, one.facts.name)]
         if not fitting:
             raise NoDevice(f"no device matches {selector!r}", advice="List them with `updater devices`.")
     if not fitting:
-        raise NoDevice("no device was found")
+        raise nothing
     if len(fitting) > 1:
         raise SeveralDevices(
             f"{len(fitting)} devices are connected: "
@@ -270,7 +291,10 @@ def product_of(facts: DeviceFacts, vendor: Vendor) -> Product:
     if facts.problem is not None:
         raise cannot_open(facts.problem)
     if facts.unread is not None:
-        raise UsbFailed(f"the bootloader on port {facts.port} did not answer: {facts.unread}")
+        raise UsbFailed(
+            f"the bootloader on port {facts.port} did not answer: {facts.unread}",
+            device_is=DeviceIs.IN_BOOTLOADER,
+        )
     product = vendor.product(facts.product) if facts.product else None
     if product is not None:
         return product

@@ -145,7 +145,10 @@ class NotConfirmed(UpdaterError):
 
     exit_status = 10
     means = "written and verified, but the application did not come back with the expected version"
-    advice = "Unplug the device, plug it in again, and look at its version with `updater devices`."
+    advice = (
+        "Unplug the device, plug it in again, and look at its version with `updater devices`. If it is not "
+        "the new one, send the receipt to the vendor's support."
+    )
 
 
 class Protected(UpdaterError):

@@ -9,7 +9,9 @@ is never the trust anchor. Whether the bytes are right is decided by TUF's signa
 from __future__ import annotations
 
 import ipaddress
+import queue
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -29,6 +31,8 @@ from . import __version__
 
 CONNECT_TIMEOUT_S = 15
 READ_TIMEOUT_S = 20
+HEADERS_DEADLINE_S = 60
+"""The timeouts above are for a single gap; a server that sends a byte now and then never has one."""
 RECONNECTS = 5
 BLOCK_BYTES = 64 * 1024
 RATE_FLOOR_BYTES_PER_S = 1024
@@ -103,29 +107,30 @@ class SiteFetcher(FetcherInterface):
             response = self._open(url, _Place())
         return self._blocks(url, response, began_s)
 
+    def _get(self, url: str, headers: dict[str, str]) -> requests.Response:
+        return self._session.get(
+            url,
+            headers=headers,
+            stream=True,
+            allow_redirects=False,
+            timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+        )
+
     def _open(self, url: str, place: _Place) -> requests.Response:
         """Ask for a file, or for its rest. Answers a response whose body has not been read."""
         headers = {}
         if place.got_bytes and place.if_range is not None:
             headers = {"Range": f"bytes={place.got_bytes}-", "If-Range": place.if_range}
         try:
-            response = self._session.get(
-                url,
-                headers=headers,
-                stream=True,
-                allow_redirects=False,
-                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
-            )
+            response = _within(HEADERS_DEADLINE_S, lambda: self._get(url, headers))
         except requests.exceptions.SSLError as error:
             raise DownloadError(_tls_words(self._origin[1], error)) from error
         except requests.exceptions.ProxyError as error:
-            raise DownloadError(
-                f"the proxy of this network does not lead to {self._origin[1]}: {error}"
-            ) from error
+            raise DownloadError(f"the proxy of this network does not lead to {self._origin[1]}") from error
         except requests.exceptions.Timeout as error:
             raise _Cut(f"{self._origin[1]} does not answer") from error
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise _Cut(f"{self._origin[1]} cannot be reached: {error}") from error
+            raise _Cut(f"{self._origin[1]} cannot be reached") from error
         try:
             _check_answer(url, response, resumed=bool(headers))
         except DownloadError:
@@ -208,6 +213,26 @@ class _SystemTrust(HTTPAdapter):
         conn.cert_reqs = "CERT_REQUIRED"
         conn.ca_certs = None
         conn.ca_cert_dir = None
+
+
+def _within(deadline_s: float, ask: Callable[[], requests.Response]) -> requests.Response:
+    """The answer, or `requests.Timeout`. An answer that comes too late is let go by its own thread."""
+    done: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            done.put(ask())
+        except Exception as error:
+            done.put(error)
+
+    threading.Thread(target=work, name="update site", daemon=True).start()
+    try:
+        answer = done.get(timeout=deadline_s)
+    except queue.Empty as error:
+        raise requests.exceptions.Timeout("no whole answer in time") from error
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _session(origin: tuple[str, str, int | None], context: ssl.SSLContext | None) -> requests.Session:
@@ -300,4 +325,4 @@ def _body(response: requests.Response) -> Iterator[bytes]:
         while block := response.raw.read1(BLOCK_BYTES, decode_content=False):
             yield block
     except (HTTPError, OSError) as error:
-        raise _Cut(f"the connection was cut: {error}") from error
+        raise _Cut("the connection was cut") from error

@@ -176,7 +176,7 @@ class Flasher:
             )
         raise NotFinished(
             f"{where} is write-protected, which showed only when the update had begun",
-            advice="Leave the device as it is and ask the vendor: this protection cannot be removed over USB.",
+            advice="Leave the device as it is and ask the vendor: the protection is not removed over USB.",
             device_is=DeviceIs.IN_BOOTLOADER,
         )
 
@@ -190,7 +190,7 @@ class Flasher:
             if back != part.data:
                 at = next(n for n, (a, b) in enumerate(zip(back, part.data, strict=True)) if a != b)
                 raise NotFinished(
-                    f"at 0x{part.address + at:08X} the device does not hold what was written to it",
+                    f"the device did not store the update correctly (at 0x{part.address + at:08X})",
                     device_is=DeviceIs.IN_BOOTLOADER,
                 )
 

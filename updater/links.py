@@ -174,4 +174,7 @@ def _not_ours(text: str, what: str) -> Usage:
 
 
 def _mistyped() -> Usage:
-    return Usage("the code is mistyped", advice="Compare it with the message in which you received it.")
+    return Usage(
+        "this is no code, link, file or version that this updater understands, or it is mistyped",
+        advice="Compare it with the message in which you received it.",
+    )

@@ -50,7 +50,9 @@ def enter(bus: Bus, attached: Attached, plan: Plan) -> Attached:
     if not plan.ways:
         raise UsbFailed(
             f"{plan.title} cannot be sent into its bootloader over USB",
-            advice=plan.recovery.steps or "Ask the vendor how to start its bootloader.",
+            advice=f"{plan.recovery.steps} Then run the same command."
+            if plan.recovery.steps
+            else "Ask the vendor how to start its bootloader.",
         )
     with bus.open_dfu(attached, runtime=True) as wire:
         wire.run(detach(DETACH_TIMEOUT_MS))
@@ -76,7 +78,8 @@ def check_arrival(bus: Bus, attached: Attached, facts: DeviceFacts, silicon: Sil
     against = same_device(facts, rom, chip) if rom and chip else "it is not an STM32 bootloader"
     if rom is None or against:
         raise WrongDevice(
-            f"the device that appeared on port {attached.port} is not the one that was there: {against}",
+            f"another device answered on port {attached.port}: {against}",
+            advice="Connect only the device that is to be updated, and run the same command.",
             device_is=DeviceIs.IN_BOOTLOADER,
         )
     return replace(facts, rom=rom)

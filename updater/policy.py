@@ -128,9 +128,9 @@ def _check_device(manifest: Manifest, product: Product, facts: DeviceFacts) -> N
 def _check_floor(manifest: Manifest, floor: int) -> None:
     if manifest.security_counter < floor:
         raise Refused(
-            f"version {manifest.version} is from before a security fix: its security counter is "
-            f"{manifest.security_counter}, at least {floor} is needed",
-            advice="Install a newer version. This one cannot be installed any more.",
+            f"version {manifest.version} is from before a security fix and cannot be installed any more "
+            f"(its security counter is {manifest.security_counter}, {floor} is needed)",
+            advice="Install a newer version.",
         )
 
 

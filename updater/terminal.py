@@ -6,8 +6,10 @@ Both are folds over the same events. Results go to stdout, everything else to st
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import textwrap
+import threading
 from collections.abc import Iterable
 from typing import Any, Protocol, TextIO
 
@@ -37,10 +39,9 @@ WORDS = {
     Step.ERASE: "erasing",
     Step.WRITE: "writing",
     Step.VERIFY: "reading back",
-    Step.LEAVE: "starting the program",
+    Step.LEAVE: "starting the application",
     Step.CONFIRM: "waiting for the device",
 }
-_WIDTH = 100
 _TOGETHER = (Step.ERASE, Step.WRITE, Step.VERIFY)
 
 
@@ -128,6 +129,7 @@ class TerminalFace(_Answers):
         self._totals: dict[Step, int] = {}
         self._done: dict[Step, int] = {}
         self._ms: dict[Step, int] = {}
+        self._closed = threading.Event()
 
     def emit(self, event: Event) -> None:
         if isinstance(event, Noticed):
@@ -159,6 +161,10 @@ class TerminalFace(_Answers):
             bar_format="{desc} {bar:24} {percentage:3.0f} % {elapsed}" if event.total else "{desc} {elapsed}",
         )
 
+        if not self._bar.disable:
+            self._closed = threading.Event()
+            threading.Thread(target=_tick, args=(self._bar, self._closed), daemon=True).start()
+
     def _moved(self, event: Progressed) -> None:
         more, self._done[event.step] = event.done - self._done[event.step], event.done
         if self._bar is not None:
@@ -178,6 +184,7 @@ class TerminalFace(_Answers):
 
     def _close_bar(self) -> None:
         if self._bar is not None:
+            self._closed.set()
             self._bar.close()
             self._bar = None
 
@@ -207,16 +214,24 @@ class TerminalFace(_Answers):
         self.say(_folded(f"What to do: {error.advice}", indent=12))
 
 
+def _tick(bar: Any, closed: threading.Event) -> None:
+    """Redraw the time each second: a sector can take four without a byte moving."""
+    while not closed.wait(1):
+        bar.refresh()
+
+
 def _sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
+    first = text.split(" ", 1)[0]
+    if "." not in first and "/" not in first:  # a file's name stays as it is
+        text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _folded(text: str, *, indent: int) -> str:
-    """The text in lines of at most `_WIDTH` columns."""
+    """The text in lines that fit the screen, at most 100 columns; a pipe counts as 100."""
     folded = textwrap.wrap(
         text,
-        _WIDTH,
+        min(100, shutil.get_terminal_size((100, 24)).columns),
         subsequent_indent=" " * indent,
         drop_whitespace=True,
         replace_whitespace=False,
@@ -301,6 +316,13 @@ def _bundle_words(bundle: Bundle) -> list[str]:
     return lines
 
 
+def _written_words(receipt: Receipt) -> str:
+    if not receipt.erased_sectors:
+        return "nothing: the device already held every byte"
+    sectors = f"{receipt.erased_sectors} sector{'s' if receipt.erased_sectors != 1 else ''}"
+    return f"{receipt.wrote_bytes:,} bytes in {sectors}, every byte read back and compared"
+
+
 def _receipt_words(receipt: Receipt) -> list[str]:
     name = receipt.device.name
     if receipt.result == "nothing-to-do":
@@ -318,8 +340,7 @@ def _receipt_words(receipt: Receipt) -> list[str]:
         first,
         f"  version      {was} -> {receipt.to_version}",
         f"  identity     {_IDENTITY_WORDS[receipt.identity]}",
-        f"  written      {receipt.wrote_bytes:,} bytes in {receipt.erased_sectors} sectors, "
-        "every byte read back and compared",
+        f"  written      {_written_words(receipt)}",
         f"  signed by    {', '.join(receipt.signed_by)} (manifest {receipt.manifest_sha256[:16]}...)",
         f"  took         {sum(ms for _, ms in receipt.steps) / 1000:.1f} s ({receipt.clock} time), "
         f"{receipt.control_transfers:,} control transfers",

@@ -13,7 +13,16 @@ from datetime import date, datetime
 
 from updater.channel import require_as_offered
 from updater.deed import Done, carry_out
-from updater.devices import Connected, behaviour_of, choose, look_around, parse_as, product_of, told
+from updater.devices import (
+    Connected,
+    behaviour_of,
+    choose,
+    look_around,
+    no_device,
+    parse_as,
+    product_of,
+    told,
+)
 from updater.errors import NotConfirmed, NotTrusted, Refused, WrongDevice
 from updater.events import Emit, Event, Noticed, Step, StepDone
 from updater.facts import DeviceFacts, Mode
@@ -61,7 +70,9 @@ def prepare(hands: Hands, request: Request, emit: Emit) -> Prepared:
 def find_device(hands: Hands, request: Request) -> Connected:
     """The one device to work on, with what a person said of it."""
     vendor = hands.home.vendor
-    one = choose(look_around(hands.bus, vendor, hands.silicon, hands.store.journals()), request.device)
+    journals = hands.store.journals()
+    found = look_around(hands.bus, vendor, hands.silicon, journals)
+    one = choose(found, request.device, no_device(vendor, journals))
     if request.as_product is None:
         return one
     return Connected(one.attached, told(one.facts, *parse_as(request.as_product, vendor)))

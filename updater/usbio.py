@@ -82,7 +82,8 @@ class Attached:
 _PROBLEMS = {
     "no-permission": (
         "this account may not open the USB device",
-        "On Linux, install the udev rule from docs/linux.md and plug the device in again.",
+        'On Linux, ask your administrator for the udev rule TAG+="uaccess" for 0483:df11 and for the '
+        "device itself (docs/linux.md has it), and plug the device in again.",
     ),
     "busy": (
         "another program is using the USB device",
@@ -90,7 +91,8 @@ _PROBLEMS = {
     ),
     "no-driver": (
         "Windows has no suitable driver for the USB device",
-        "Unplug the device, plug it in again, and give Windows a minute; docs/windows.md has the next steps.",
+        "Unplug the device, plug it in again, and give Windows a minute. If that does not help, ask the "
+        "vendor for the WinUSB driver of the device and of the STM32 bootloader.",
     ),
 }
 
@@ -302,7 +304,7 @@ def _translated() -> Iterator[None]:
         raise TimedOut("the device did not answer in time") from error
     except usb.core.USBError as error:
         if error.errno == errno.EPIPE:
-            raise Stalled("the device refused the request (STALL)") from error
+            raise Stalled("the device refused a request") from error
         if error.errno == errno.ETIMEDOUT:
             raise TimedOut("the device did not answer in time") from error
         raise Vanished(f"the USB connection was lost ({error.strerror})") from error

@@ -24,7 +24,7 @@ from updater.cli import run
         ["--link", "--help"],
         ["--link", "/etc/passwd"],
         ["link", "no-such-product"],
-        ["link", "demo-widget", "--release", "1"],
+        ["link", "demo-widget", "--version", "1"],
         ["verify", "/no/such/file.fwb"],
         ["lab", "list"],
     ],

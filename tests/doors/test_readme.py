@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -31,6 +32,7 @@ def test_the_demo_prints_what_the_readme_shows() -> None:
         text=True,
         check=True,
         timeout=60,
+        env={**os.environ, "COLUMNS": "100"},
     )
     assert without_numbers_that_vary(ran.stdout) == without_numbers_that_vary(shown)
 

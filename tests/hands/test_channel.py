@@ -140,7 +140,7 @@ def test_an_expired_site_names_this_computers_date(
 ) -> None:
     past = datetime(2020, 1, 1, tzinfo=UTC)
     Site(folder=own_copy, online=demo_vendor.signer("online"), now=NOW, until=past).publish()
-    with pytest.raises(NotTrusted, match=f"This PC's clock says {NOW:%Y}.*is that right"):
+    with pytest.raises(NotTrusted, match=f"This computer's date is {NOW:%Y}.*is that right"):
         site.offer("demo-widget", Channel.STABLE, None)
 
 

@@ -231,8 +231,8 @@ def test_a_serial_that_was_not_foretold_is_a_contradiction_in_words() -> None:
     assert F405.serial_contradiction(None, uid=uid, idcode=0) is not None
 
 
-def test_only_a_serial_made_of_the_uid_is_said_to_be_unique() -> None:
-    assert (H743.serial_is_unique.value, F405.serial_is_unique.value) == (False, True)
+def test_no_serial_is_said_to_be_unique_as_long_as_no_source_says_so() -> None:
+    assert (H743.serial_is_unique.value, F405.serial_is_unique.value) == (False, False)
 
 
 # ---------------------------------------------------------------------------------------------- recognition

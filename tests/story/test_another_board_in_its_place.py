@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -136,17 +137,21 @@ def test_what_a_person_said_does_not_become_a_proof_at_the_second_try(desk: Desk
     assert line["identity"] in ("person", "none")
 
 
-def test_one_sector_in_common_does_not_prove_a_board_whose_others_contradict(desk: Desk) -> None:
-    """Products of one maker share libraries and tables; the sector that differs was never ours to write."""
+def test_one_sector_in_common_does_not_prove_a_board_of_which_two_others_contradict(desk: Desk) -> None:
+    """Products of one maker share libraries and tables. Only the sector in work may be unlike its record."""
     desk.plug_in()
     ours = desk.flash()
     desk.fault("cut-after", 300)
     assert desk.install(desk.published.link("demo-widget")).exit == 9
+    (kept,) = desk.state.rglob("journal/*.json")
+    journal = json.loads(kept.read_bytes())
+    third = {"address": 0x0802_0000, "size": 0x2_0000, "sha256": ["0" * 64]}
+    kept.write_text(json.dumps(journal | {"witnesses": [*journal["witnesses"], third]}), "utf-8")
     desk.updater("lab", "remove", "board1")
     desk.plug_in(runs=None, in_rom=True, name="board9", uid=bytes(range(12)), port="1-1")
 
     def other_product(flash: bytearray) -> None:
-        flash[:0x20000] = b"\x5a" * 0x20000
+        flash[:0x40000] = b"\x5a" * 0x40000
         flash[0x100000:0x120000] = ours[0x100000:0x120000]
 
     edit(desk, other_product, "board9")

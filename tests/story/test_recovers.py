@@ -91,6 +91,9 @@ def test_a_bus_powered_device_cut_off_at_any_transfer_is_finished_after_the_boot
             locked_up += 1
             assert said.exit == 9
             assert "bootloader by hand" in said.last["advice"]
+            gone = desk.install(link)
+            assert (gone.exit, gone.last["error"]) == (3, "NoDevice")
+            assert "Plug it in again while" in gone.last["advice"]
             desk.replug(boot=True)
         else:
             assert desk.holds(f"{product}-1.0.0") or desk.holds(f"{product}-1.1.0"), at

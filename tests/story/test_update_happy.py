@@ -124,7 +124,7 @@ def test_a_bundle_file_needs_no_network(desk: Desk) -> None:
 
 def test_a_landing_page_a_short_code_and_a_version_mean_the_same(desk: Desk) -> None:
     desk.plug_in()
-    made = desk.updater("link", "demo-widget", "--release", "1.1.0", "--json").last
+    made = desk.updater("link", "demo-widget", "--version", "1.1.0", "--json").last
     for what in (made["page"], made["code"], "1.1.0"):
         said = desk.install(what, "--dry-run")
         assert said.exit == 0, (what, said.out)

@@ -147,7 +147,7 @@ def settle(since_ms: float, max_ms: int, *, poll_at_once: bool) -> Script[Status
         if status.state == State.dfuDNLOAD_IDLE:
             return status
         if status.state == State.dfuERROR:
-            raise DeviceRefused(f"the bootloader answered {status}", status.code)
+            raise DeviceRefused(f"the bootloader reported an error ({status})", status.code)
         if status.state not in _BUSY:
             raise ProtocolError(f"the bootloader answered {status} where dfuDNBUSY was due")
         if is_late:

@@ -60,7 +60,9 @@ def add_parser(
     dump.add_argument("--region", choices=REGIONS, required=True)
     dump.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     fault = _named(make("fault", help="make one thing go wrong, once"))
-    fault.add_argument("kind", choices=[*FaultKind, "none"], metavar="KIND", help=", ".join(FaultKind))
+    fault.add_argument(
+        "kind", choices=[*map(str, FaultKind), "none"], metavar="KIND", help=", ".join(FaultKind)
+    )
     fault.add_argument("value", nargs="?", metavar="VALUE", help="transfer from 1, address, or milliseconds")
     replug = _named(make("replug", help="power cycle"))
     replug.add_argument("--boot", action="store_true", help="hold the BOOT button")
