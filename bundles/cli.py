@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen.run(chosen)
     except UpdaterError as error:
+        sys.stdout.flush()  # what was said before comes before the error, also in a pipe
         print(f"bundles: {error.message}\n{error.advice}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:

@@ -29,7 +29,20 @@ def check_descriptor(recipe: Recipe, image: RecipeImage, segments: Sequence[Segm
             f"{recipe.product} has no way to recover from an update that was cut off",
             advice="Describe one under `recovery` in vendor.toml.",
         )
+    _refuse_foreign_chips(image, product)
     _refuse_kept(image, segments, product)
+
+
+def _refuse_foreign_chips(image: RecipeImage, product: Product) -> None:
+    """An image for a chip that the product is not made with would never find a device."""
+    table = the_table()
+    made_with = {chip.dev_id.value for name in product.chips if (chip := table.by_id(name)) is not None}
+    if foreign := set(image.for_.dev_ids) - made_with:
+        raise Usage(
+            f"image {image.name} is for DEV_ID 0x{min(foreign):03X}, but {product.id} is made with "
+            f"{', '.join(product.chips)}",
+            advice="Correct dev_ids in the recipe, or chips in vendor.toml.",
+        )
 
 
 def _refuse_kept(image: RecipeImage, segments: Sequence[Segment], product: Product) -> None:

@@ -159,7 +159,11 @@ def test_a_product_without_recovery_needs_the_signers_word(recipe: Recipe, demo_
 
 @pytest.mark.parametrize(
     ("field", "value", "why"),
-    [("id", "other", "no product 'demo-widget'"), ("hardware", ("B",), "no hardware 'A'")],
+    [
+        ("id", "other", "no product 'demo-widget'"),
+        ("hardware", ("B",), "no hardware 'A'"),
+        ("chips", ("stm32f405",), "is for DEV_ID 0x450"),
+    ],
 )
 def test_a_recipe_for_what_vendor_toml_does_not_know_is_refused(
     recipe: Recipe, demo_vendor: DemoVendor, field: str, value: object, why: str

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -282,3 +285,25 @@ def test_a_second_file_comes_over_the_same_session(web: Web, fetcher: SiteFetche
     web.pages["/file"] = Page(BODY)
     assert get(fetcher, web) == BODY
     assert get(fetcher, web) == BODY
+
+
+def test_a_server_that_drips_its_headers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte comes in time for the socket; the whole answer never does."""
+    monkeypatch.setattr("updater.fetch.HEADERS_DEADLINE_S", 0.3)
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while not stop.wait(0.05):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        with pytest.raises(DownloadError, match="does not answer"):
+            list(SiteFetcher(url, loopback_http=True).fetch(url + "file"))
+        stop.set()
+        thread.join(5)
