@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,18 @@ import pytest
 
 from bundles.demo.make import DemoVendor
 from tests.hands.web import Web
+from updater.channel import UpdateSite
 from updater.cli import run
 from updater.facts import Segment
 from updater.gate import verify_bundle
-from updater.host import today
+from updater.host import load_home, today
+from updater.job import Hands
 from updater.lab.application import LabProduct
-from updater.lab.shelf import add_board
+from updater.lab.clock import VirtualClock
+from updater.lab.shelf import add_board, open_lab
+from updater.silicon import the_table
+from updater.store import open_store
+from updater.usbio import Bus
 
 CHIPS = {"demo-widget": "stm32h743", "demo-gadget": "stm32f405"}
 
@@ -98,6 +106,22 @@ class Desk:
             patch.setattr("sys.stderr", err)
             status = run(["--lab", str(self.lab), "--state", str(self.state), *arguments])
         return Said(status, out.getvalue(), err.getvalue())
+
+    @contextmanager
+    def hands(self, *, virtual: bool = True) -> Iterator[Hands]:
+        """What a door gives to the story, for tests that stand below the doors."""
+        home = load_home()
+        with open_store(self.state, home.embedded_root) as store, open_lab(self.lab, VirtualClock()) as lab:
+            yield Hands(
+                bus=Bus(lab.backend, lab.clock),
+                site=UpdateSite(home.vendor, home.embedded_root, store.channel_folder),
+                store=store,
+                home=home,
+                silicon=the_table(),
+                now=today(),
+                virtual=virtual,
+                clock=lab.clock.kind,
+            )
 
     def install(self, *arguments: str, stdin: str = "") -> Said:
         """`updater install … --yes --json`."""

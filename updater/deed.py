@@ -25,10 +25,11 @@ from updater.errors import (
 )
 from updater.events import Step
 from updater.facts import DeviceFacts, Mode
-from updater.flashing import Contents, Flasher, Possible, Remember, Steps
+from updater.flashing import Contents, Flasher, Possible, Remember
 from updater.job import Hands, Prepared
 from updater.passage import check_arrival, enter, still_there
 from updater.plan import Plan, make_plan
+from updater.steps import Steps
 from updater.store import Journal
 from updater.vendor import RecoveryKind
 

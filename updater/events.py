@@ -2,7 +2,10 @@
 
 The lawful order, which a test asserts for every story:
 
-* `StepStarted` opens a step, any number of `Progressed` follow, `StepDone` closes it; steps do not nest.
+* `StepStarted` opens a step, any number of `Progressed` follow, `StepDone` closes it; each step once.
+* Steps follow each other in the order of `Step` and do not overlap, but for erase, write and verify: these
+  are opened together, take turns sector by sector, and are closed together.
+* `done` never goes back, never passes the step's total, and has reached it when the step is done.
 * `Noticed` may come at any time.
 * After a failure nothing is said any more: the error itself is raised.
 

@@ -9,17 +9,18 @@ can be known again after a cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import NoReturn, Protocol
 
 from updater.dfu.scripts import erase, erase_with_stuck_busy, get_status, go_to_idle, leave, read, write
 from updater.dfu.words import DeviceRefused, Stalled, StatusCode, WireError
 from updater.errors import DeviceIs, NotFinished, Protected
-from updater.events import Emit, Noticed, Progressed, Step, StepDone, StepStarted
+from updater.events import Step
 from updater.facts import Sector, Segment
 from updater.plan import ERASED, Plan, SectorPlan
-from updater.usbio import Clock, Wire
+from updater.steps import Steps
+from updater.usbio import Wire
 
 Contents = Mapping[int, bytes]
 """What sectors hold, by their address."""
@@ -32,58 +33,6 @@ class Remember(Protocol):
     """Told of sectors whose content is known, and whether an erase may have begun."""
 
     def __call__(self, contents: Possible, *, touched: bool) -> None: ...
-
-
-class Steps:
-    """Times the steps of one update and reports how far each is. Says what the events' law allows."""
-
-    def __init__(self, emit: Emit, clock: Clock) -> None:
-        self._emit, self._clock = emit, clock
-        self._ms: dict[Step, float] = {}
-        self._done: dict[Step, int] = {}
-        self._now: Step | None = None
-
-    @contextmanager
-    def whole(self, step: Step, total: int | None = None) -> Iterator[None]:
-        """A step done in one go."""
-        self.open(step, total)
-        with self.during(step):
-            yield
-        self.close(step)
-
-    def open(self, step: Step, total: int | None = None) -> None:
-        """Begin a step. Erase, write and verify are open together and take turns."""
-        self._ms[step], self._done[step] = 0.0, 0
-        self._emit(StepStarted(step, total))
-
-    @contextmanager
-    def during(self, step: Step) -> Iterator[None]:
-        """Time spent here, and bytes that move, belong to this step."""
-        before, started, self._now = self._now, self._clock.now_ms(), step
-        try:
-            yield
-        finally:
-            self._ms[step] += self._clock.now_ms() - started
-            self._now = before
-
-    def moved(self, count: int) -> None:
-        """So many bytes more of the present step are done."""
-        if self._now is not None:
-            self._done[self._now] += count
-            self._emit(Progressed(self._now, self._done[self._now]))
-
-    def close(self, step: Step) -> None:
-        """The step's work is done."""
-        self._emit(StepDone(step, round(self._ms[step])))
-
-    def notice(self, text: str) -> None:
-        """Say something to the person."""
-        self._emit(Noticed(text))
-
-    @property
-    def times(self) -> tuple[tuple[Step, int], ...]:
-        """Milliseconds by step, in order."""
-        return tuple((step, round(ms)) for step, ms in self._ms.items())
 
 
 class Flasher:

@@ -168,7 +168,7 @@ class TerminalFace(_Answers):
     def _moved(self, event: Progressed) -> None:
         more, self._done[event.step] = event.done - self._done[event.step], event.done
         if self._bar is not None:
-            self._bar.set_description_str(f"  {WORDS[event.step]:<24}", refresh=False)
+            self._bar.set_description_str(f"  {WORDS[event.step]:<24}", refresh=not more)
             self._bar.update(more)
 
     def _finished(self, event: StepDone) -> None:

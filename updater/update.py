@@ -26,7 +26,6 @@ from updater.devices import (
 from updater.errors import NotConfirmed, NotTrusted, Refused, WrongDevice
 from updater.events import Emit, Event, Noticed, Step, StepDone
 from updater.facts import DeviceFacts, Mode
-from updater.flashing import Steps
 from updater.gate import verify_bundle, verify_evidence, walk_roots
 from updater.job import Hands, Prepared, Request
 from updater.manifest import Bundle
@@ -34,6 +33,7 @@ from updater.passage import await_application
 from updater.plan import make_plan
 from updater.policy import Verdict, check_clock, floor_of, judge
 from updater.report import Receipt, Result
+from updater.steps import Steps
 from updater.vendor import Kind, Product
 
 

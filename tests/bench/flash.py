@@ -21,12 +21,13 @@ from tests.heads.bundle_kit import make_bundle, make_image, make_manifest, open_
 from updater.dfu.scripts import Pace, erase, get_status, go_to_idle, select, set_address, write
 from updater.dfu.words import FIRST_BLOCK, Out, Request, Script, Sleep, State
 from updater.facts import DeviceFacts, Mode, Sector
-from updater.flashing import Flasher, Possible, Steps
+from updater.flashing import Flasher, Possible
 from updater.lab.board import Board
 from updater.lab.clock import RealClock, VirtualClock
 from updater.lab.shelf import add_board, open_lab
 from updater.plan import Plan, make_plan
 from updater.silicon import Chip, the_table
+from updater.steps import Steps
 from updater.usbio import ROM_USB, Bus, Wire
 from updater.vendor import Product, Recovery, RecoveryKind
 

@@ -10,6 +10,9 @@ import pytest
 from tests.desk import Desk
 from updater import __version__
 from updater.cli import run
+from updater.console import install, request_for
+from updater.errors import Refused
+from updater.terminal import JsonFace
 
 
 @pytest.mark.parametrize(
@@ -156,30 +159,9 @@ def test_a_link_from_the_handler_asks_and_end_of_file_is_a_no(
 
 def test_a_demo_updater_never_writes_to_a_real_device(desk: Desk) -> None:
     """The same backend, but not called virtual: as if it were the kernel's USB."""
-    from updater.channel import UpdateSite
-    from updater.console import install, request_for
-    from updater.errors import Refused
-    from updater.host import load_home, today
-    from updater.job import Hands
-    from updater.lab.clock import VirtualClock
-    from updater.lab.shelf import open_lab
-    from updater.silicon import the_table
-    from updater.store import open_store
-    from updater.terminal import JsonFace
-    from updater.usbio import Bus
-
     desk.plug_in()
-    home = load_home()
-    with open_store(desk.state, home.embedded_root) as store, open_lab(desk.lab, VirtualClock()) as lab:
-        hands = Hands(
-            bus=Bus(lab.backend, lab.clock),
-            site=UpdateSite(home.vendor, home.embedded_root, store.channel_folder),
-            store=store,
-            home=home,
-            silicon=the_table(),
-            now=today(),
-        )
-        request = request_for(desk.published.link("demo-widget"), home.vendor)
+    with desk.hands(virtual=False) as hands:
+        request = request_for(desk.published.link("demo-widget"), hands.home.vendor)
         with pytest.raises(Refused, match="demo updater"):
             install(hands, JsonFace(), request, yes=True)
     assert desk.holds("demo-widget-1.0.0")
