@@ -152,6 +152,7 @@ def test_after_detach_the_connection_closes_and_the_rom_can_be_imported(server: 
     assert client.control(0x21, 0, 1000, 0, b"") == (0, b"")
     with pytest.raises(EOFError):
         client.read(1)
+    assert not server.is_lent(2), "whoever sees the end may import at once"
     application.clock.sleep_ms(270)
     again = Client(server.port)
     assert again.attach(b"1-2")[308:314] == b"\x04\x83\xdf\x11\x22\x00"

@@ -56,6 +56,21 @@ def test_the_kernels_table_tells_which_ports_are_free(port: int, status: int) ->
     assert attach.port_status(port) == status
 
 
+@pytest.mark.parametrize(
+    ("paths", "ports"),
+    [
+        (["1-1", "1-2", "1-3"], [0, 1, 2]),
+        (["1-3", "1-1", "1-2"], [2, 0, 1]),
+        (["1-8", "1-9"], [7, 0]),  # not every kernel has a ninth
+        (["1-2.3", "2-1", "1-1"], [1, 2, 0]),  # behind a hub and on another bus: what is left
+        (["1-1", "1-1"], [0, 1]),  # a copied board
+        ([], []),
+    ],
+)
+def test_a_board_at_port_path_1_n_gets_vhci_port_n_minus_1(paths: list[str], ports: list[int]) -> None:
+    assert attach.vhci_ports(paths) == ports
+
+
 @pytest.mark.usefixtures("vhci")
 def test_a_port_that_the_controller_lacks_is_an_error_at_once() -> None:
     with pytest.raises(ValueError, match="no port 30"):

@@ -23,8 +23,8 @@ from updater.vendor import Kind
 pytestmark = pytest.mark.usb
 
 DEADLINE_S = 400
-PORTS = {"board1": "1-1", "board2": "1-2", "board3": "1-3"}
-"""Board K in the order of names sits at vhci port K - 1, which is port path 1-K."""
+PORTS = {"board1": "1-3", "board2": "1-1", "board3": "1-2"}
+"""Not in the order of names: the kernel must show each board at its own port path."""
 F405, H743_Y, H743_V = PORTS
 
 IMAGE = random.Random(3).randbytes(40_000)
@@ -71,9 +71,9 @@ def by_dfu_util(tmp_path_factory: pytest.TempPathFactory) -> Results:
     need("qemu-system-x86_64", "dfu-util")
     folder = tmp_path_factory.mktemp("dfu-util")
     lab = folder / "lab"
-    add_board(lab, chip="stm32f405", name=F405, in_rom=True)
-    add_board(lab, chip="stm32h743", name=H743_Y, revision="Y", rom_version=0xD3, in_rom=True)
-    add_board(lab, chip="stm32h743", name=H743_V, revision="V", rom_version=0x91, in_rom=True)
+    add_board(lab, chip="stm32f405", name=F405, port=PORTS[F405], in_rom=True)
+    for name in (H743_Y, H743_V):
+        add_board(lab, chip="stm32h743", name=name, port=PORTS[name], in_rom=True, **SILICON[name])
     (folder / "image.bin").write_bytes(IMAGE)
     (folder / "across.bin").write_bytes(ACROSS_THE_BANKS)
     commands = "dfu-util --version | head -n 1\n" + recorded("list", "dfu-util -l")
@@ -158,6 +158,7 @@ def by_updater(tmp_path_factory: pytest.TempPathFactory, vendor: DemoVendor) -> 
             folder / "lab",
             chip=described.chips[0],
             name=name,
+            port=PORTS[name],
             product=plays,
             segments=segments(vendor, f"{product}-1.0.0"),
             **SILICON[name],

@@ -11,21 +11,28 @@ OP_REQ_IMPORT, Documentation/usb/usbip_protocol.rst.
 
 from __future__ import annotations
 
+import re
 import socket
-import struct
 import time
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-VHCI = Path("/sys/devices/platform/vhci_hcd.0")
+from updater.lab.usbip import (
+    BUSID_BYTES,
+    OK,
+    OP_COMMON,
+    REP_IMPORT,
+    REQ_IMPORT,
+    USB_DEVICE,
+    VERSION,
+    receive,
+)
 
-USBIP_VERSION = 0x0111
-OP_REQ_IMPORT = 0x8003
-OP_REP_IMPORT = 0x0003
-OP_COMMON = struct.Struct(">HHI")  # version, code, status
-BUSID_LENGTH = 32
-# struct usbip_usb_device: path, busid, busnum, devnum, speed, idVendor, idProduct, bcdDevice, six bytes.
-USB_DEVICE = struct.Struct(">256s32sIIIHHH6B")
+VHCI = Path("/sys/devices/platform/vhci_hcd.0")
+CERTAIN_PORTS = 8
+"""As many high-speed ports has a kernel with the default CONFIG_USBIP_VHCI_HC_PORTS; Debian's have more."""
 
 # enum usbip_device_status in include/uapi/linux/usbip.h, as the third column of `status` prints it.
 PORT_FREE = 4
@@ -43,6 +50,22 @@ class ImportedDevice(NamedTuple):
 
     devid: int  # busnum << 16 | devnum, the kernel's name for it in every USBIP_CMD_SUBMIT
     speed: int  # enum usb_device_speed: 1 low, 2 full, 3 high, 5 super
+
+
+def vhci_ports(paths: Sequence[str]) -> list[int]:
+    """The vhci port for each board's port path: N-1 for "1-N", which is then its path in the kernel too.
+
+    What cannot have its own (behind a hub, on another bus, too high a number, taken by a board before it)
+    gets the lowest port that is left.
+    """
+    chosen: dict[int, int] = {}  # vhci port: whose
+    for board, path in enumerate(paths):
+        own = re.fullmatch(r"1-([1-9])", path)
+        if own and int(own[1]) <= CERTAIN_PORTS:
+            chosen.setdefault(int(own[1]) - 1, board)
+    left = (port for port in count() if port not in chosen)
+    owners = {board: port for port, board in chosen.items()}
+    return [owners[board] if board in owners else next(left) for board in range(len(paths))]
 
 
 def attach_to_port(host: str, tcp_port: int, busid: str, vhci_port: int, *, timeout_s: float = 10.0) -> None:
@@ -113,20 +136,13 @@ def import_device(connection: socket.socket, busid: str) -> ImportedDevice:
 
     Raises ImportRefused; TimeoutError if the connection has a timeout.
     """
-    name = busid.encode("ascii").ljust(BUSID_LENGTH, b"\0")
-    connection.sendall(OP_COMMON.pack(USBIP_VERSION, OP_REQ_IMPORT, 0) + name)
-    version, code, status = OP_COMMON.unpack(_receive(connection, OP_COMMON.size))
-    if (version, code, status) != (USBIP_VERSION, OP_REP_IMPORT, 0):
-        raise ImportRefused(f"import of {busid}: version {version:#06x}, reply {code:#06x}, status {status}")
-    _path, _busid, busnum, devnum, speed, *_rest = USB_DEVICE.unpack(_receive(connection, USB_DEVICE.size))
+    name = busid.encode("ascii").ljust(BUSID_BYTES, b"\0")
+    try:
+        connection.sendall(OP_COMMON.pack(VERSION, REQ_IMPORT, 0) + name)
+        version, code, status = OP_COMMON.unpack(receive(connection, OP_COMMON.size))
+        if (version, code, status) != (VERSION, REP_IMPORT, OK):
+            raise ImportRefused(f"version {version:#06x}, reply {code:#06x}, status {status}")
+        _path, _busid, busnum, devnum, speed, *_rest = USB_DEVICE.unpack(receive(connection, USB_DEVICE.size))
+    except ConnectionError as error:
+        raise ImportRefused(f"import of {busid}: {error}") from error
     return ImportedDevice(devid=busnum << 16 | devnum, speed=speed)
-
-
-def _receive(connection: socket.socket, length: int) -> bytes:
-    received = b""
-    while len(received) < length:
-        part = connection.recv(length - len(received))
-        if not part:
-            raise ImportRefused(f"the server hung up after {len(received)} of {length} bytes")
-        received += part
-    return received

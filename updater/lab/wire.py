@@ -12,17 +12,28 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from updater.dfu.words import Stalled, TimedOut, Vanished
-from updater.lab.attach import attach_to_port, detach_port
+from updater.lab.attach import attach_to_port, detach_port, vhci_ports
 from updater.lab.board import Board
 from updater.lab.face import Face
+from updater.lab.usbip import (
+    BUSID_BYTES,
+    NOT_AVAILABLE,
+    OK,
+    OP_COMMON,
+    REP_DEVLIST,
+    REP_IMPORT,
+    REQ_DEVLIST,
+    REQ_IMPORT,
+    USB_DEVICE,
+    VERSION,
+    receive,
+)
 
-VERSION = 0x0111
-REQ_DEVLIST, REP_DEVLIST, REQ_IMPORT, REP_IMPORT = 0x8005, 0x0005, 0x8003, 0x0003
-OK, NOT_AVAILABLE = 0, 1
 CMD_SUBMIT, CMD_UNLINK, RET_SUBMIT, RET_UNLINK = 1, 2, 3, 4
 DIRECTION_IN = 1
 EPIPE, ECONNRESET = 32, 104  # Linux's numbers, whatever machine serves
@@ -34,8 +45,6 @@ MAX_TRANSFER_BYTES = 65_535  # wLength is 16 bits
 POLL_S = 0.02
 RETRY_S = 1.0
 
-_OP = struct.Struct(">HHI")
-_DEVICE = struct.Struct(">256s32sIIIHHH6B")
 _SUBMIT = struct.Struct(">5IIiiii8s")
 _HEADER_BYTES = _SUBMIT.size
 _UNLINK = struct.Struct(">5II24x")
@@ -63,7 +72,8 @@ class UsbIpServer:
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
-        self._lent: set[int] = set()  # numbers of the boards that a client has imported
+        self._lent: dict[int, socket.socket] = {}  # which board is imported by which client
+        self._vhci_ports = vhci_ports([board.port for board in self.boards])
         threading.Thread(target=self._accept, name="usbip", daemon=True).start()
 
     def close(self) -> None:
@@ -83,23 +93,23 @@ class UsbIpServer:
             return number in self._lent
 
     def keep_attached(self) -> None:
-        """Plug each board into vhci port K-1 and again after every change of identity, until `close`."""
+        """Plug each board into its vhci port, and again after every change of identity, until `close`."""
         for number in range(1, len(self.boards) + 1):
             threading.Thread(target=self._attach, args=(number,), name=f"vhci-{number}", daemon=True).start()
 
     def detach_all(self) -> None:
         """Unplug what `keep_attached` plugged in."""
-        for number in range(1, len(self.boards) + 1):
+        for port in self._vhci_ports:
             with contextlib.suppress(OSError, ValueError):
-                detach_port(number - 1)
+                detach_port(port)
 
     def _attach(self, number: int) -> None:
-        board = self.boards[number - 1]
+        board, vhci_port = self.boards[number - 1], self._vhci_ports[number - 1]
         while not self._closing.wait(POLL_S):
             if not board.is_present or self.is_lent(number):
                 continue
             try:
-                attach_to_port("127.0.0.1", self.port, _busid(number), number - 1)
+                attach_to_port("127.0.0.1", self.port, _busid(number), vhci_port)
             except (OSError, ValueError) as error:  # ValueError: the controller has no such port
                 print(f"board {board.name} cannot be attached: {error}", file=sys.stderr, flush=True)
                 self._closing.wait(RETRY_S)
@@ -117,23 +127,25 @@ class UsbIpServer:
 
     def _serve(self, connection: socket.socket) -> None:
         """One client: a list of devices, or one imported device until it goes or the client does."""
-        number = None
         try:
             number = self._greet(connection)
             if number is not None:
-                _Session(connection, self.boards[number - 1]).run()
+                _Session(connection, self.boards[number - 1], partial(self._dismiss, connection)).run()
         except (OSError, struct.error):
             pass  # the client hung up or does not speak USB/IP
         finally:
-            with self._lock:
-                self._connections.discard(connection)
-                if number is not None:
-                    self._lent.discard(number)
-            _hang_up(connection)
+            self._dismiss(connection)
+
+    def _dismiss(self, connection: socket.socket) -> None:
+        """Take the board back, then hang up: a client that sees the end may import again at once."""
+        with self._lock:
+            self._connections.discard(connection)
+            self._lent = {number: client for number, client in self._lent.items() if client is not connection}
+        _hang_up(connection)
 
     def _greet(self, connection: socket.socket) -> int | None:
         """Answer the first request; the number of the board that was imported with it, if any."""
-        version, code, _status = _OP.unpack(_receive(connection, _OP.size))
+        version, code, _status = OP_COMMON.unpack(receive(connection, OP_COMMON.size))
         if version != VERSION:
             return None
         if code == REQ_DEVLIST:
@@ -141,23 +153,21 @@ class UsbIpServer:
             return None
         if code != REQ_IMPORT:
             return None
-        busid = _receive(connection, 32).rstrip(b"\0").decode("ascii", "replace")
-        number = self._lend(busid)
+        busid = receive(connection, BUSID_BYTES).rstrip(b"\0").decode("ascii", "replace")
+        number = self._lend(busid, connection)
         face = self.boards[number - 1].face if number else None
         if number is None or face is None:
-            connection.sendall(_OP.pack(VERSION, REP_IMPORT, NOT_AVAILABLE))
-            with self._lock:
-                self._lent.discard(number or 0)
+            connection.sendall(OP_COMMON.pack(VERSION, REP_IMPORT, NOT_AVAILABLE))
             return None
-        connection.sendall(_OP.pack(VERSION, REP_IMPORT, OK) + _device(number, face))
+        connection.sendall(OP_COMMON.pack(VERSION, REP_IMPORT, OK) + _device(number, face))
         return number
 
-    def _lend(self, busid: str) -> int | None:
+    def _lend(self, busid: str, client: socket.socket) -> int | None:
         """Reserve the board of this BUSID; None when there is none, it is lent, or it is not on the bus."""
         with self._lock:
             for number, board in enumerate(self.boards, 1):
                 if busid == _busid(number) and number not in self._lent and board.is_present:
-                    self._lent.add(number)
+                    self._lent[number] = client
                     return number
         return None
 
@@ -167,14 +177,15 @@ class UsbIpServer:
             for number, board in enumerate(self.boards, 1)
             if (face := board.face) is not None
         ]
-        return _OP.pack(VERSION, REP_DEVLIST, OK) + struct.pack(">I", len(present)) + b"".join(present)
+        return OP_COMMON.pack(VERSION, REP_DEVLIST, OK) + struct.pack(">I", len(present)) + b"".join(present)
 
 
 class _Session:
     """One imported device. A reader takes orders, a worker does the transfers, so an UNLINK never waits."""
 
-    def __init__(self, connection: socket.socket, board: Board) -> None:
+    def __init__(self, connection: socket.socket, board: Board, end: Callable[[], None]) -> None:
         self._connection = connection
+        self._end = end  # gives the board back and hangs up
         self._board = board
         self._address = board.address
         self._lock = threading.Lock()  # over sending, and over which transfers are open
@@ -186,7 +197,7 @@ class _Session:
         worker.start()
         try:
             while True:
-                self._order(_receive(self._connection, _HEADER_BYTES))
+                self._order(receive(self._connection, _HEADER_BYTES))
         finally:
             self._orders.put(None)
 
@@ -201,7 +212,7 @@ class _Session:
         _, seqnum, _devid, direction, endpoint, _flags, length, *_rest, setup = _SUBMIT.unpack(header)
         if not 0 <= length <= MAX_TRANSFER_BYTES:
             raise OSError(f"a transfer of {length} bytes")
-        data = b"" if direction == DIRECTION_IN else _receive(self._connection, length)
+        data = b"" if direction == DIRECTION_IN else receive(self._connection, length)
         with self._lock:
             self._open.add(seqnum)
         self._orders.put(_Transfer(seqnum, endpoint, setup, data))
@@ -225,7 +236,7 @@ class _Session:
         except OSError:
             pass  # the client is gone
         finally:
-            _hang_up(self._connection)
+            self._end()
 
     def _do(self, transfer: _Transfer) -> None:
         """Raises OSError when the client or the device is gone."""
@@ -263,7 +274,7 @@ class _Session:
 def _device(number: int, face: Face) -> bytes:
     """struct usbip_usb_device, 312 bytes."""
     busid = _busid(number).encode("ascii")
-    return _DEVICE.pack(
+    return USB_DEVICE.pack(
         b"/sys/devices/virtual/lab/" + busid, busid, BUS, number, SPEED_FULL,
         face.vendor_id, face.product_id, face.bcd_device, 0, 0, 0, 1, 1, 1,
     )  # fmt: skip
@@ -271,16 +282,6 @@ def _device(number: int, face: Face) -> bytes:
 
 def _busid(number: int) -> str:
     return f"{BUS}-{number}"
-
-
-def _receive(connection: socket.socket, length: int) -> bytes:
-    received = bytearray()
-    while len(received) < length:
-        part = connection.recv(length - len(received))
-        if not part:
-            raise OSError("the client hung up")
-        received += part
-    return bytes(received)
 
 
 def _hang_up(connection: socket.socket) -> None:
