@@ -168,6 +168,16 @@ def test_a_self_powered_board_that_is_cut_off_finishes_the_erase_and_stays_away(
     assert (after.state, after.fault, after.rom.state) == (BoardState.ROM, None, IDLE)
 
 
+def test_a_rom_that_hangs_still_hangs_after_the_cable_was_pulled() -> None:
+    board, cable = in_rom(power=Power.SELF)
+    assert board.rom is not None
+    board.rom.hung = True
+    board.set_fault(FaultKind.CUT_AFTER, 1)
+    with pytest.raises(Vanished):
+        cable.result()
+    assert board.record().rom.hung
+
+
 @pytest.mark.parametrize("chip", CHIPS)
 def test_a_bus_powered_board_that_is_cut_off_keeps_mixed_bytes(chip: str) -> None:
     board, cable = in_rom(chip, power=Power.BUS)

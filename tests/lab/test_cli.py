@@ -29,9 +29,9 @@ def find_product(product: str | None, chip: str, hardware: str | None) -> LabPro
 
 
 def find_firmware(spec: str, product: LabProduct | None) -> tuple[Segment, ...]:
-    if spec != "1.0.0":
+    if spec not in ("1.0.0", "from@home/widget.fwb"):
         raise Usage(f"there is no release {spec}")
-    return firmware(spec)
+    return firmware()
 
 
 VENDOR = Vendor(find_product=find_product, find_firmware=find_firmware)
@@ -75,6 +75,11 @@ def test_firmware_can_be_a_file_at_an_address(tmp_path: Path) -> None:
     lab(tmp_path / "lab", "add", F405, "--firmware", f"{tmp_path / 'a.bin'}@0x08000000")
     lab(tmp_path / "lab", "dump", "board1", "--region", "flash", "-o", str(tmp_path / "dump"))
     assert (tmp_path / "dump").read_bytes()[: len(image())] == image()
+
+
+def test_a_bundle_may_lie_in_a_folder_with_an_at_in_its_name(tmp_path: Path) -> None:
+    lab(tmp_path, "add", F405, "--firmware", "from@home/widget.fwb")
+    assert json.loads(lab(tmp_path, "list", "--json"))["version"] == "1.0.0"
 
 
 def test_a_region_that_the_chip_does_not_show_cannot_be_dumped(tmp_path: Path) -> None:
@@ -143,6 +148,13 @@ def test_what_does_not_exist_is_a_usage_error(tmp_path: Path, arguments: tuple[s
     lab(tmp_path, "add", H743)
     with pytest.raises(Usage):
         lab(tmp_path, *arguments)
+
+
+@pytest.mark.parametrize("port", ["70000", "-1"])
+def test_a_tcp_port_that_cannot_be_is_a_usage_error(tmp_path: Path, port: str) -> None:
+    lab(tmp_path, "add", F405)
+    with pytest.raises(Usage, match=f"port {port} of this machine cannot be used"):
+        lab(tmp_path, "serve", "--port", port)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a program can catch")

@@ -80,6 +80,9 @@ def test_a_blank_board_starts_in_its_rom_and_one_with_firmware_runs_it(tmp_path:
         ({"chip": F405, "name": "taken"}, "already a board taken"),
         ({"chip": F405, "port": "1-1"}, "plugged into port 1-1"),
         ({"chip": F405, "port": "one"}, "no port path"),
+        ({"chip": F405, "port": "1--2"}, "no port path"),
+        ({"chip": F405, "port": "01-2"}, "no port path"),
+        ({"chip": F405, "port": "1-2_0"}, "no port path"),
         ({"chip": F405, "segments": (Segment(address=FLASH + 1024 * 1024, data=b"\0"),)}, "does not fit"),
     ],
 )
@@ -155,6 +158,7 @@ def test_a_folder_that_is_not_there_is_storage_failed(tmp_path: Path) -> None:
     [
         ("board.toml", b"schema = 2\n", "unknown schema"),
         ("board.toml", b"nonsense", "board.toml"),
+        ("board.toml", b"\xff\xfe", "board.toml"),
         ("flash.bin", b"\xff", "has 1 bytes, not 1048576"),
         ("otp.bin", None, "otp.bin cannot be read"),
     ],

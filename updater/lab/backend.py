@@ -7,6 +7,7 @@ the code under test must see what libusb would show it.
 from __future__ import annotations
 
 import errno
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ FOREVER_MS = 3_600_000
 """What a timeout of 0 (libusb: unlimited) means here, so that a hanging ROM cannot stop the world."""
 ERROR_IO, ERROR_NO_DEVICE, ERROR_NOT_FOUND, ERROR_TIMEOUT, ERROR_PIPE = -1, -4, -5, -7, -9
 
+_PORT = re.compile(r"[1-9][0-9]*-[1-9][0-9]*(\.[1-9][0-9]*)*")
 _DEVICE_FIELDS = (
     "bLength", "bDescriptorType", "bcdUSB", "bDeviceClass", "bDeviceSubClass", "bDeviceProtocol",
     "bMaxPacketSize0", "idVendor", "idProduct", "bcdDevice", "iManufacturer", "iProduct", "iSerialNumber",
@@ -47,7 +49,7 @@ class Enumerated:
 
 
 class LabBackend(usb.backend.IBackend):  # type: ignore[misc] # pyusb ships no types
-    """All boards of a lab on one virtual bus each by their port path."""
+    """All boards of a lab, each at its port path."""
 
     def __init__(self, boards: Sequence[Board]) -> None:
         self.boards = tuple(boards)
@@ -188,6 +190,8 @@ class LabBackend(usb.backend.IBackend):  # type: ignore[misc] # pyusb ships no t
 
 def split_port(port: str) -> tuple[int, tuple[int, ...]]:
     """Bus and port numbers of a path like "1-2.3". Raises ValueError."""
+    if not _PORT.fullmatch(port):
+        raise ValueError(f"{port!r} is no port path")
     bus, _, rest = port.partition("-")
     return int(bus), tuple(int(number) for number in rest.split("."))
 

@@ -141,7 +141,9 @@ class Board:
 
     def record(self) -> BoardRecord:
         """The board as it must be found by the next command."""
-        snapshot = self.rom.snapshot() if self.rom is not None and not self._gone else FRESH
+        snapshot = self.rom.snapshot() if self.rom is not None else FRESH
+        if self._gone:  # a bus reset begins DFU anew, but a program that hangs does not hear it
+            snapshot = FRESH._replace(hung=snapshot.hung)
         return replace(self._record, state=self.state, fault=self.fault, rom=snapshot)
 
     @property

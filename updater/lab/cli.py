@@ -7,7 +7,8 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,7 +70,11 @@ def add_parser(
     _named(make("unplug", help="pull the cable"))
     serve = make("serve", help="serve the boards by USB/IP, in real time")
     serve.add_argument("--port", type=int, default=USBIP_PORT)
-    serve.add_argument("--attach", action="store_true", help="attach each board to its own vhci port (root)")
+    serve.add_argument(
+        "--attach",
+        action="store_true",
+        help="plug the boards into this machine (Linux, root): port path 1-N is vhci port N-1",
+    )
     serve.add_argument("--dialect", choices=list(Dialect), default=Dialect.STANDARD)
     return lab
 
@@ -149,7 +154,7 @@ def _firmware(spec: str, product: LabProduct | None, vendor: Vendor) -> tuple[Se
     if spec == "none":
         return ()
     path, at, address = spec.rpartition("@")
-    if not at:
+    if not at or spec.endswith(".fwb"):  # a folder's name may hold an "@" too
         return vendor.find_firmware(spec, product)
     try:
         data = Path(path).read_bytes()
@@ -227,16 +232,14 @@ def _dump(board: Board, region: str, path: Path) -> None:
 
 def _serve(args: argparse.Namespace, lab_dir: Path, out: TextIO) -> None:
     """Until SIGTERM or SIGINT; the boards are saved then."""
-    stop = threading.Event()
-    for wanted in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(wanted, lambda _number, _frame: stop.set())
-    clock = RealClock()
-    with open_lab(lab_dir, clock, dialect=Dialect(args.dialect), charge_usb=False) as lab:
+    lab_open = open_lab(lab_dir, RealClock(), dialect=Dialect(args.dialect), charge_usb=False)
+    with _told_to_stop() as stop, lab_open as lab:
         try:
             server = UsbIpServer(lab.boards, port=args.port)
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # OverflowError: no TCP port has this number
+            why = error.strerror if isinstance(error, OSError) else None
             raise Usage(
-                f"port {args.port} of this machine cannot be used: {error.strerror or error}",
+                f"port {args.port} of this machine cannot be used: {why or error}",
                 advice="Choose another port with --port.",
             ) from error
         for number, board in enumerate(lab.boards, 1):
@@ -249,3 +252,18 @@ def _serve(args: argparse.Namespace, lab_dir: Path, out: TextIO) -> None:
         server.close()
         if args.attach:
             server.detach_all()
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    """Set by SIGTERM and SIGINT, which would else end the process before the boards are saved."""
+    told = threading.Event()
+    before = {
+        wanted: signal.signal(wanted, lambda _number, _frame: told.set())
+        for wanted in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield told
+    finally:
+        for wanted, handler in before.items():
+            signal.signal(wanted, handler)

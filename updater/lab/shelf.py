@@ -159,7 +159,7 @@ def load_records(folder: Path) -> list[BoardRecord]:
         names = sorted(
             (entry.name for entry in folder.iterdir() if (entry / "board.toml").is_file()), key=_in_order
         )
-        return [_parse(name, (folder / name / "board.toml").read_text("utf-8")) for name in names]
+        return [_parse(name, (folder / name / "board.toml").read_bytes()) for name in names]
 
 
 # ------------------------------------------------------------------------------------------------- the lock
@@ -296,9 +296,9 @@ def _dump(record: BoardRecord) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parse(name: str, text: str) -> BoardRecord:
+def _parse(name: str, contents: bytes) -> BoardRecord:
     try:
-        table: dict[str, Any] = tomllib.loads(text)
+        table: dict[str, Any] = tomllib.loads(contents.decode("utf-8"))
         if table.pop("schema") != SCHEMA:
             raise ValueError("unknown schema")
         product = table.pop("product", None)
@@ -383,4 +383,4 @@ def _free_port(wanted: str | None, taken: Sequence[str]) -> str:
 
 def _in_order(name: str) -> list[tuple[int, str]]:
     """board2 before board10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
