@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,12 +12,13 @@ from pathlib import Path
 
 from securesystemslib.signer import Signer
 
-from updater.errors import Cancelled, StorageFailed, UpdaterError, Usage
+from updater.errors import Cancelled, UpdaterError, Usage
 from updater.facts import Channel
 from updater.vendor import Kind, Vendor, parse_vendor
 
 from . import keys, pages, release, root
 from .demo.make import DEFAULT_URL, make_demo
+from .files import read_file, write_file
 from .recipe import parse_recipe
 from .site import BIN_BITS, Site
 
@@ -44,7 +44,7 @@ def _key_new(chosen: argparse.Namespace) -> None:
         raise Usage(f"{public} exists", advice="Keys are never overwritten; choose another name.")
     pem, public_pem = keys.new_key(chosen.name, keys.passphrase(chosen.passphrase_file, twice=True))
     keys.write_private(chosen.output, pem)
-    _write(public, public_pem)
+    write_file(public, public_pem)
     print(f"private key: {chosen.output}\npublic key:  {public}")
     _print_key(public)
 
@@ -70,68 +70,68 @@ def _root_new(chosen: argparse.Namespace) -> None:
         expires=root.expiry(chosen.expires, _now()),
     )
     words = root.check_root(draft, _now())
-    _write(chosen.output, root.dump(draft))
+    write_file(chosen.output, root.dump(draft))
     print("\n".join(words))
 
 
 def _root_sign(chosen: argparse.Namespace) -> None:
-    draft = root.load_root(keys.read_file(chosen.draft))
+    draft = root.load_root(read_file(chosen.draft))
     print("\n".join(root.check_root(draft, _now())))
     signer = _signer(chosen)
     _ask("Sign this root?", chosen)
     name = root.sign(draft, draft.signed, "root", signer)
-    _write(chosen.draft, root.dump(draft))
+    write_file(chosen.draft, root.dump(draft))
     print(f"signed by {name}")
 
 
 def _root_check(chosen: argparse.Namespace) -> None:
-    draft = root.load_root(keys.read_file(chosen.draft))
+    draft = root.load_root(read_file(chosen.draft))
     print("\n".join(root.check_root(draft, _now())))
     root.require_signed(draft.signed, "root", draft)
 
 
 def _targets_new(chosen: argparse.Namespace) -> None:
-    trusted = root.load_root(keys.read_file(chosen.root)).signed
+    trusted = root.load_root(read_file(chosen.root)).signed
     expires = root.expiry(chosen.expires, _now())
     root.check_expiry("targets", expires, _now())
     draft = root.new_targets(trusted, keys.load_public(chosen.online_key), expires)
-    _write(chosen.output, root.dump(draft))
+    write_file(chosen.output, root.dump(draft))
     print(f"channels {', '.join(root.CHANNELS)}, valid until {expires:%Y-%m-%d}; nobody has signed yet")
 
 
 def _targets_sign(chosen: argparse.Namespace) -> None:
-    trusted = root.load_root(keys.read_file(chosen.root)).signed
-    draft = root.load_targets(keys.read_file(chosen.draft))
+    trusted = root.load_root(read_file(chosen.root)).signed
+    draft = root.load_targets(read_file(chosen.draft))
     root.check_expiry("targets", draft.signed.expires, _now())
     print("\n".join(root.describe_targets(draft.signed)))
     signer = _signer(chosen)
     _ask("Sign this?", chosen)
     name = root.sign(draft, trusted, "targets", signer)
-    _write(chosen.draft, root.dump(draft))
+    write_file(chosen.draft, root.dump(draft))
     print(f"signed by {name}")
 
 
 def _build(chosen: argparse.Namespace) -> None:
-    recipe = parse_recipe(keys.read_file(chosen.recipe))
+    recipe = parse_recipe(read_file(chosen.recipe))
     vendor = _vendor(chosen.vendor) if chosen.vendor else None
-    roots = [keys.read_file(file) for file in chosen.root]
+    roots = [read_file(file) for file in chosen.root]
     bundle = release.build(recipe, chosen.recipe.parent, roots, vendor=vendor)
-    _write(chosen.output, bundle)
+    write_file(chosen.output, bundle)
     print("\n".join(release.describe(release.read_draft(bundle))))
 
 
 def _sign(chosen: argparse.Namespace) -> None:
-    data = keys.read_file(chosen.bundle)
+    data = read_file(chosen.bundle)
     print("\n".join(release.describe(release.read_draft(data))))
     signer = _signer(chosen)
     _ask("Sign this release?", chosen)
     signed = release.sign(data, signer)
-    _write(chosen.bundle, signed)
+    write_file(chosen.bundle, signed)
     print(release.describe(release.read_draft(signed))[-1])
 
 
 def _show(chosen: argparse.Namespace) -> None:
-    data = keys.read_file(chosen.bundle)
+    data = read_file(chosen.bundle)
     draft = release.read_draft(data)
     if chosen.json:
         print(json.dumps(release.as_json(draft)))
@@ -141,13 +141,13 @@ def _show(chosen: argparse.Namespace) -> None:
 
 
 def _site_new(chosen: argparse.Namespace) -> None:
-    roots = [keys.read_file(file) for file in chosen.root]
-    _site(chosen).create(roots, keys.read_file(chosen.targets), bin_bits=BIN_BITS)
+    roots = [read_file(file) for file in chosen.root]
+    _site(chosen).create(roots, read_file(chosen.targets), bin_bits=BIN_BITS)
     print(f"{chosen.site} is an update site; `bundles publish` makes it visible")
 
 
 def _channel_set(chosen: argparse.Namespace) -> None:
-    manifest = _site(chosen).set_current(Channel(chosen.channel), keys.read_file(chosen.bundle))
+    manifest = _site(chosen).set_current(Channel(chosen.channel), read_file(chosen.bundle))
     print(f"{chosen.channel} of {manifest.product} is {manifest.version} after the next `bundles publish`")
 
 
@@ -177,7 +177,7 @@ def _signer(chosen: argparse.Namespace) -> Signer:
 
 def _vendor(folder: Path) -> Vendor:
     try:
-        text = keys.read_file(folder / "vendor.toml").decode()
+        text = read_file(folder / "vendor.toml").decode()
     except UnicodeDecodeError as error:
         raise Usage(f"{folder / 'vendor.toml'} is not UTF-8 text", advice="Save it as UTF-8.") from error
     return parse_vendor(text, allow_loopback_http=True)
@@ -189,16 +189,6 @@ def _ask(question: str, chosen: argparse.Namespace) -> None:
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Cancelled("not signed", advice="Nothing was changed.")
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    half = file.with_name(file.name + ".part")
-    try:
-        half.write_bytes(data)
-        os.replace(half, file)
-    except OSError as error:
-        raise StorageFailed(f"{file} cannot be written: {error.strerror or error}") from error
 
 
 def _now() -> datetime:

@@ -28,6 +28,8 @@ from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 from updater.errors import Cancelled, StorageFailed, Usage
 from updater.trust import NAME_FIELD
 
+from .files import read_file
+
 PASSPHRASE_VARIABLE = "BUNDLES_PASSPHRASE"  # noqa: S105 # the name of a variable
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}")
 _SHORTEST_PASSPHRASE = 12
@@ -116,16 +118,6 @@ def name_of(key: Key) -> str:
 def same_key(one: Key, other: Key) -> bool:
     """Whether two keys are the same public key, however they are written down."""
     return _canonical(one) == _canonical(other)
-
-
-def read_file(file: Path) -> bytes:
-    """A file's bytes. Raises Usage when it does not exist, StorageFailed when it cannot be read."""
-    try:
-        return file.read_bytes()
-    except FileNotFoundError as error:
-        raise Usage(f"{file} does not exist", advice="Check the path.") from error
-    except OSError as error:
-        raise StorageFailed(f"{file} cannot be read: {error.strerror or error}") from error
 
 
 def write_private(file: Path, pem: bytes) -> None:

@@ -24,7 +24,7 @@ from updater.errors import Usage
 from updater.facts import HEADER_BYTES, Channel, ProductHeader, Segment, parse_version
 from updater.manifest import ImageFor
 
-from .keys import read_file
+from .files import read_file
 
 _DFUSE_PREFIX = struct.Struct("<5sBIB")
 _DFUSE_TARGET = struct.Struct("<6sBI255s2I")
@@ -127,9 +127,10 @@ def merge(parts: Sequence[Segment]) -> tuple[Segment, ...]:
 
 
 def dfuse_segments(data: bytes) -> list[Segment]:
-    """The elements of a DfuSe file (UM0391), from its only target. Raises ValueError.
+    """The elements of a DfuSe file (UM0391), from its only target.
 
-    The suffix's CRC is over everything before it, inverted as in DFU 1.1 appendix B.
+    The suffix's CRC is over everything before it, inverted as in DFU 1.1 appendix B. Raises ValueError, or
+    struct.error for a file that ends too early.
     """
     body, suffix = data[: -_DFUSE_SUFFIX.size], data[-_DFUSE_SUFFIX.size :]
     *_, version, mark, length, crc = _DFUSE_SUFFIX.unpack(suffix)

@@ -29,7 +29,8 @@ from updater.trust import PAYLOAD_TYPE, Envelope, Root, format_envelope, parse_e
 from updater.vendor import Vendor
 
 from .descriptor import check_descriptor
-from .keys import name_of, read_file
+from .files import read_file
+from .keys import name_of
 from .recipe import Recipe, RecipeImage, image_segments
 
 

@@ -35,6 +35,7 @@ from tuf.api.metadata import (
     Targets,
     Timestamp,
 )
+from tuf.api.serialization import DeserializationError
 
 from updater.errors import NotTrusted, Refused, StorageFailed, Usage
 from updater.facts import Channel
@@ -42,7 +43,7 @@ from updater.gate import verify_bundle
 from updater.manifest import Manifest
 from updater.trust import walk_roots
 
-from .keys import read_file
+from .files import read_file, write_file
 from .root import CHANNELS, load_targets, require_signed
 
 BIN_BITS = 8
@@ -135,13 +136,14 @@ class Site:
     def publish(self) -> None:
         """Sign a new snapshot of all that lies here, and then the timestamp that makes it visible."""
         self._check()
+        shown = self._timestamp_version()  # may refuse, so it comes before the first file is written
         self._renew()
         newest = self._newest()
         names = (name for name in newest if name not in ("root", "snapshot"))
         meta = {f"{name}.json": MetaFile(newest[name]) for name in names}
         version = newest.get("snapshot", 0) + 1
         self._put("snapshot", Snapshot(version=version, meta=meta), SNAPSHOT_LIFE)
-        timestamp = Timestamp(version=self._timestamp_version() + 1, snapshot_meta=MetaFile(version))
+        timestamp = Timestamp(version=shown + 1, snapshot_meta=MetaFile(version))
         self._write("metadata/timestamp.json", self._signed(timestamp, TIMESTAMP_LIFE))
 
     def expiring(self) -> list[str]:
@@ -257,7 +259,15 @@ class Site:
 
     def _timestamp_version(self) -> int:
         path = self.folder / "metadata/timestamp.json"
-        return Metadata[Timestamp].from_bytes(path.read_bytes()).signed.version if path.exists() else 0
+        if not path.exists():
+            return 0
+        try:
+            return Metadata[Timestamp].from_bytes(read_file(path)).signed.version
+        except DeserializationError as error:
+            raise NotTrusted(
+                f"{path} is not TUF timestamp metadata",
+                advice="Put back the one that was published last: clients take no lower version.",
+            ) from error
 
     def _put(self, role: str, signed: _Online, life: timedelta) -> None:
         self._write(f"metadata/{signed.version}.{role}.json", self._signed(signed, life))
@@ -269,12 +279,9 @@ class Site:
         return metadata.to_bytes()
 
     def _write(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all."""
         path = self.folder / name
-        half = path.with_name(path.name + ".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            half.write_bytes(data)
-            os.replace(half, path)
         except OSError as error:
-            raise StorageFailed(f"{path} cannot be written: {error.strerror or error}") from error
+            raise StorageFailed(f"{path.parent} cannot be made: {error.strerror or error}") from error
+        write_file(path, data)

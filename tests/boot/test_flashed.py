@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.boot.qemu import boot_and_read_line
+from tests.boot.qemu import NoLineError, boot_and_read_line
 from tests.desk import Desk
 from tests.tools import need
 
@@ -24,8 +24,6 @@ def test_the_flashed_virtual_f405_boots_and_says_its_new_version(desk: Desk) -> 
 
 def test_a_device_cut_off_in_the_middle_does_not_boot(desk: Desk) -> None:
     """Half an image must not run: the vector table is what is written last."""
-    from tests.boot.qemu import NoLineError
-
     need("qemu-system-arm")
     desk.plug_in("demo-gadget", runs="1.0.0")
     desk.fault("cut-after", 120)

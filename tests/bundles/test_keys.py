@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bundles import keys
-from updater.errors import StorageFailed, Usage
+from updater.errors import Usage
 
 SECRET = b"correct horse battery"
 
@@ -99,13 +99,6 @@ def test_the_passphrase_is_the_first_line_of_its_file(tmp_path: Path) -> None:
 
 def test_the_passphrase_may_come_from_the_environment() -> None:
     assert keys.passphrase(None, environment={"BUNDLES_PASSPHRASE": "from outside"}) == b"from outside"
-
-
-def test_a_missing_file_is_usage_and_an_unreadable_one_is_storage(tmp_path: Path) -> None:
-    with pytest.raises(Usage, match="does not exist"):
-        keys.read_file(tmp_path / "nothing")
-    with pytest.raises(StorageFailed):
-        keys.read_file(tmp_path)
 
 
 def test_two_different_passphrases_for_a_new_key_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

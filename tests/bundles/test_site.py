@@ -158,6 +158,14 @@ def test_a_folder_that_is_no_site_is_named(demo_vendor: DemoVendor, tmp_path: Pa
         Site(folder=tmp_path, online=demo_vendor.signer("online"), now=NOW).publish()
 
 
+def test_a_damaged_timestamp_is_named_before_anything_is_written(site: Site) -> None:
+    (site.folder / "metadata/timestamp.json").write_bytes(b"{")
+    before = files(site.folder)
+    with pytest.raises(NotTrusted, match=r"timestamp\.json is not TUF timestamp metadata"):
+        site.publish()
+    assert files(site.folder) == before
+
+
 def test_a_site_is_not_begun_over_another(site: Site, demo_vendor: DemoVendor) -> None:
     with pytest.raises(Usage, match="holds a site already"):
         site.create([demo_vendor.root], b"")
