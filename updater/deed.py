@@ -7,11 +7,11 @@ program is started again; after that the same command finishes the job.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from updater.devices import behaviour_of, contradicting_header, foretold_serial, rom_silicon
-from updater.dfu.words import DeviceRefused, StatusCode, WireError
+from updater.dfu.words import DeviceRefused, StatusCode, Vanished, WireError
 from updater.errors import (
     Bug,
     Cancelled,
@@ -31,6 +31,7 @@ from updater.passage import check_arrival, enter, still_there
 from updater.plan import Plan, make_plan
 from updater.steps import Steps
 from updater.store import Journal
+from updater.usbio import Attached
 from updater.vendor import RecoveryKind
 
 
@@ -47,12 +48,26 @@ def carry_out(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> Don
     connected = prepared.connected
     attached = still_there(hands.bus, connected, hands.home.vendor, hands.silicon)
     remember = _journal(hands, prepared, steps.notice)
+    try:
+        done = _enter_and_flash(hands, prepared, plan, steps, attached, remember)
+    except UpdaterError as error:
+        if error.device_is is DeviceIs.RUNS_OLD:  # it was seen to run: nothing is unfinished
+            hands.store.drop_journal(connected.facts.port)
+        raise
+    hands.store.drop_journal(connected.facts.port)
+    return done
+
+
+def _enter_and_flash(
+    hands: Hands, prepared: Prepared, plan: Plan, steps: Steps, attached: Attached, remember: Remember
+) -> Done:
+    connected = prepared.connected
     is_running = connected.facts.mode is Mode.APPLICATION
-    with _stopped_on_the_way(is_running), steps.whole(Step.ENTER):
+    with _stopped_on_the_way(steps, plan, sent=is_running), steps.whole(Step.ENTER):
         if is_running:
             attached = enter(hands.bus, attached, plan)
         facts = check_arrival(hands.bus, attached, connected.facts, hands.silicon)
-    with _stopped_on_the_way(is_running), hands.bus.open_dfu(attached) as wire:
+    with _stopped_on_the_way(steps, plan, sent=is_running), hands.bus.open_dfu(attached) as wire:
         flasher = Flasher(wire, steps, remember)
         with _said_plainly(hands, prepared, flasher, plan):
             facts = rom_silicon(facts, wire, hands.silicon)
@@ -63,9 +78,7 @@ def carry_out(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> Don
             if final.sectors:
                 flasher.flash(final)
             flasher.leave(final)
-        done = Done(final, wire.control_transfers)
-    hands.store.drop_journal(connected.facts.port)
-    return done
+        return Done(final, wire.control_transfers)
 
 
 def _check_content(hands: Hands, prepared: Prepared, contents: Contents) -> None:
@@ -122,14 +135,17 @@ def _journal(hands: Hands, prepared: Prepared, notice: Callable[[str], None]) ->
 
 
 @contextmanager
-def _stopped_on_the_way(sent: bool) -> Iterator[None]:
-    """What stops us between the application and the open ROM: say where the device is by then.
+def _stopped_on_the_way(steps: Steps, plan: Plan, *, sent: bool) -> Iterator[None]:
+    """What stops us around the open ROM: say where the device is by then.
 
-    `sent`: it ran its application and we asked it to leave that.
+    `sent`: it ran its application and we asked it to leave that. Ctrl-C may come a second time, while the
+    device is being closed.
     """
     try:
         yield
     except KeyboardInterrupt as error:
+        if steps.has_begun(Step.ERASE):
+            raise _cut_off("it was stopped", plan) from error
         raise Cancelled(
             "the update was stopped before anything was erased",
             advice="Unplug the device, plug it in again, and it is as it was.",
@@ -158,8 +174,9 @@ def _said_plainly(hands: Hands, prepared: Prepared, flasher: Flasher, plan: Plan
             said.device_is = DeviceIs.UNKNOWN
             flasher.start_again(plan)
             port, usb = prepared.connected.facts.port, prepared.product.usb
-            if hands.bus.wait_for(port, usb, plan.back_within_ms):
-                said.device_is = DeviceIs.RUNS_OLD
+            with suppress(UsbFailed):  # of the two, why it was stopped is what the person must know
+                if hands.bus.wait_for(port, usb, plan.back_within_ms):
+                    said.device_is = DeviceIs.RUNS_OLD
         raise said from error
 
 
@@ -169,10 +186,7 @@ def _as_our_error(error: BaseException, flasher: Flasher, plan: Plan) -> Updater
             error.advice = _way_back(plan)
         return error
     if flasher.touched:
-        what = "it was stopped" if isinstance(error, KeyboardInterrupt) else str(error)
-        return NotFinished(
-            f"the update was cut off: {what}", advice=_way_back(plan), device_is=DeviceIs.UNKNOWN
-        )
+        return _cut_off("it was stopped" if isinstance(error, KeyboardInterrupt) else str(error), plan)
     if isinstance(error, KeyboardInterrupt):
         return Cancelled(
             "the update was stopped before anything was erased", device_is=DeviceIs.IN_BOOTLOADER
@@ -182,9 +196,13 @@ def _as_our_error(error: BaseException, flasher: Flasher, plan: Plan) -> Updater
     if isinstance(error, WireError):
         return UsbFailed(
             f"the connection to the device failed before anything was erased: {error}",
-            device_is=DeviceIs.IN_BOOTLOADER,
+            device_is=DeviceIs.UNKNOWN if isinstance(error, Vanished) else DeviceIs.IN_BOOTLOADER,
         )
     return Bug(f"{type(error).__name__}: {error}", device_is=DeviceIs.IN_BOOTLOADER)
+
+
+def _cut_off(what: str, plan: Plan) -> NotFinished:
+    return NotFinished(f"the update was cut off: {what}", advice=_way_back(plan), device_is=DeviceIs.UNKNOWN)
 
 
 def _way_back(plan: Plan) -> str:

@@ -53,6 +53,7 @@ def enter(bus: Bus, attached: Attached, plan: Plan) -> Attached:
             advice=f"{plan.recovery.steps} Then run the same command."
             if plan.recovery.steps
             else "Ask the vendor how to start its bootloader.",
+            device_is=DeviceIs.RUNS_OLD,
         )
     with bus.open_dfu(attached, runtime=True) as wire:
         wire.run(detach(DETACH_TIMEOUT_MS))
@@ -104,11 +105,9 @@ def await_application(
     deadline = bus.clock.now_ms() + plan.back_within_ms
     answer: DeviceFacts | None = None
     while (left := deadline - bus.clock.now_ms()) > 0:
-        attached = bus.wait_for(port, product.usb, left)
-        if attached is None:
-            break
         try:
-            answer = application_facts(attached, vendor, silicon)
+            attached = bus.wait_for(port, product.usb, left)
+            answer = application_facts(attached, vendor, silicon) if attached else None
         except (WireError, UsbFailed, CannotOpen):
             answer = None  # it is still starting
         if answer is not None and answer.product == product.id:

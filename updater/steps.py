@@ -63,6 +63,10 @@ class Steps:
         """Say something to the person."""
         self._emit(Noticed(text))
 
+    def has_begun(self, step: Step) -> bool:
+        """Whether the step was opened."""
+        return step in self._ms
+
     @property
     def times(self) -> tuple[tuple[Step, int], ...]:
         """Milliseconds by step, in order."""

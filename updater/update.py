@@ -138,8 +138,9 @@ def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
     steps = Steps(unfailing(emit), hands.bus.clock)
     written = carry_out(hands, prepared, plan, steps)
     back = None
-    # Ctrl-C here does not undo anything: the device is written and verified, only not seen yet
-    with steps.whole(Step.CONFIRM), suppress(KeyboardInterrupt):
+    # Ctrl-C here does not undo anything: the device is written and verified, only not seen yet. A listener
+    # may block (a pager), so it may also come while the step is opened or closed.
+    with suppress(KeyboardInterrupt), steps.whole(Step.CONFIRM), suppress(KeyboardInterrupt):
         port, vendor = prepared.connected.facts.port, hands.home.vendor
         back = await_application(hands.bus, port, prepared.product, plan, vendor, hands.silicon)
     before = prepared.connected.facts

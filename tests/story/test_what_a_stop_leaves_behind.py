@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import errno
 import io
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 import usb.core
+import usb.util
 
 from tests.desk import Desk, Said
 from updater.cli import run
+from updater.flashing import Flasher
 from updater.lab.backend import LabBackend
+from updater.lab.record import Power
+from updater.plan import Plan
 
 TRUE_IN_ROM = {"in-bootloader", "unknown"}
 """What may be said of a device that is in its ROM."""
@@ -153,3 +160,99 @@ def test_runs_old_is_not_said_of_a_device_that_did_not_leave_its_bootloader(desk
     assert desk.board()["state"] == "rom"
     assert said.exit == 11
     assert said.last["device_is"] in TRUE_IN_ROM
+
+
+def test_a_bus_that_fails_after_the_last_byte_does_not_say_that_nothing_was_erased(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in()
+    is_written, enumerate_devices, leave = [False], LabBackend.enumerate_devices, Flasher.leave
+
+    def devices(self: LabBackend) -> Iterator[Any]:
+        if is_written[0]:
+            raise usb.core.USBError("Input/Output Error", -1, errno.EIO)
+        return enumerate_devices(self)
+
+    def left(self: Flasher, plan: Plan) -> None:
+        leave(self, plan)
+        is_written[0] = True
+
+    monkeypatch.setattr(LabBackend, "enumerate_devices", devices)
+    monkeypatch.setattr(Flasher, "leave", left)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert desk.holds("demo-widget-1.1.0")
+    assert (said.exit, said.last.get("result")) == (10, "written-not-confirmed"), said.out
+
+
+def test_ctrl_c_twice_during_the_update_does_not_say_that_nothing_was_erased(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one comes while the device is being closed."""
+    desk.plug_in()
+
+    closed, dispose = count(), usb.util.dispose_resources
+
+    def impatient(device: Any) -> None:
+        if next(closed):  # the first is closed when the application has been sent into its bootloader
+            raise KeyboardInterrupt
+        dispose(device)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("usb.util.dispose_resources", impatient)
+        said = interrupted_at(600, lambda: desk.install(desk.published.link("demo-widget")))
+    assert not desk.holds("demo-widget-1.0.0")
+    assert (said.exit, said.last["error"], said.last["device_is"]) == (9, "NotFinished", "unknown")
+    assert "bootloader by hand" in said.last["advice"]
+
+
+def test_a_bus_that_fails_while_the_old_program_starts_again_does_not_hide_why_it_was_stopped(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in()
+    protect(desk, 0x08000000)
+    is_sent_back, enumerate_devices, start = [False], LabBackend.enumerate_devices, Flasher.start_again
+
+    def devices(self: LabBackend) -> Iterator[Any]:
+        if is_sent_back[0]:
+            raise usb.core.USBError("Input/Output Error", -1, errno.EIO)
+        return enumerate_devices(self)
+
+    def sent_back(self: Flasher, plan: Plan) -> None:
+        start(self, plan)
+        is_sent_back[0] = True
+
+    monkeypatch.setattr(LabBackend, "enumerate_devices", devices)
+    monkeypatch.setattr(Flasher, "start_again", sent_back)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["error"], said.last["device_is"]) == (11, "Protected", "unknown")
+
+
+def test_a_device_that_runs_as_before_is_not_an_unfinished_update(desk: Desk) -> None:
+    desk.plug_in()
+    protect(desk, 0x08000000)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["device_is"]) == (11, "runs-old")
+    assert desk.updater("lab", "unplug", "board1").exit == 0
+    said = desk.updater("devices", "--json")
+    assert (said.exit, said.last["message"]) == (3, "no device was found")
+
+
+def test_a_device_found_in_its_bootloader_and_unplugged_is_not_said_to_be_there(desk: Desk) -> None:
+    desk.plug_in(in_rom=True, power=Power.BUS)
+    desk.fault("cut-after", 60)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["device_is"]) == (8, "unknown")
+
+
+def test_a_device_that_nothing_can_send_into_its_bootloader_runs_on(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in()
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(desk.published.vendor.folder / "vendor", elsewhere)
+    text = (elsewhere / "vendor.toml").read_text("utf-8")
+    (elsewhere / "vendor.toml").write_text(re.sub(r"ways = \[.*\]", "ways = []", text), "utf-8")
+    monkeypatch.setenv("UPDATER_VENDOR", str(elsewhere))
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["device_is"]) == (8, "runs-old"), said.out
+    assert desk.board()["state"] == "application"
