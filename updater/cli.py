@@ -32,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; returns its exit status and never raises."""
+    """Run one command; returns its exit status. Only --help and --version end with SystemExit."""
     face: Face | None = None
     try:
         args = (

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from semver import Version
 
-from updater.devices import look_around, no_device
-from updater.errors import Cancelled, NoDevice, NotConfirmed, StorageFailed, UpdaterError, Usage
+from updater.devices import look_around, no_device, product_of
+from updater.errors import Cancelled, NotConfirmed, StorageFailed, UpdaterError, Usage
 from updater.facts import Channel, parse_version
 from updater.host import Home, read_file
 from updater.job import Hands, Prepared, Request
@@ -39,9 +39,7 @@ def show_devices(hands: Hands, face: Face, *, explain: bool) -> int:
 def check(hands: Hands, face: Face, request: Request) -> int:
     """`updater check`: is there a release for the connected device?"""
     one = find_device(hands, request)
-    product = request.product or one.facts.product
-    if product is None:
-        raise NoDevice("the device does not say which product it is", advice="Add --as PRODUCT.")
+    product = product_of(one.facts, hands.home.vendor).id
     offer = hands.site.offer(product, request.channel, request.version)
     newer = one.facts.version is None or offer.version > one.facts.version
     line = offer_line(

@@ -76,7 +76,10 @@ class _Answers:
 
 def _read_line(prompt: str) -> str:
     print(prompt, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline() if sys.stdin else ""
+    try:
+        return sys.stdin.readline() if sys.stdin else ""
+    except (OSError, ValueError):  # not text, closed, or a terminal that has gone: not a yes
+        return ""
 
 
 class JsonFace(_Answers):
@@ -192,7 +195,7 @@ class TerminalFace(_Answers):
         print("\n\n".join("\n".join(_device_words(facts, explain=explain)) for facts in found), flush=True)
 
     def bundle(self, bundle: Bundle) -> None:
-        print("\n".join(_bundle_words(bundle)))
+        print("\n".join(_bundle_words(bundle)), flush=True)
 
     def plan(self, plan: Plan) -> None:
         self.say("\n".join(["The plan:", *(_folded(f"  {line}", indent=12) for line in describe(plan))]))
@@ -201,7 +204,7 @@ class TerminalFace(_Answers):
         print(text, file=sys.stderr, flush=True)
 
     def line(self, line: Line, text: str) -> None:  # noqa: ARG002 - the same for programs
-        print(text)
+        print(text, flush=True)
 
     def receipt(self, receipt: Receipt, kept_at: str | None) -> None:
         print("\n".join(_receipt_words(receipt)), flush=True)
@@ -221,6 +224,8 @@ def _tick(bar: Any, closed: threading.Event) -> None:
 
 
 def _sentence(text: str) -> str:
+    """The message as a sentence. It may quote a file that nobody signed: nothing that steers a terminal."""
+    text = "".join(char if char.isprintable() else " " for char in text)
     first = text.split(" ", 1)[0]
     if "." not in first and "/" not in first:  # a file's name stays as it is
         text = text[:1].upper() + text[1:]

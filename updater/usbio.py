@@ -124,14 +124,12 @@ class Bus:
             ) from error
         return tuple(sorted(found, key=lambda one: [int(n) for n in one.port.replace("-", ".").split(".")]))
 
-    def wait_for(
-        self, port: str, wanted: Collection[str], within_ms: float, *, not_address: int | None = None
-    ) -> Attached | None:
+    def wait_for(self, port: str, wanted: Collection[str], within_ms: float) -> Attached | None:
         """The wanted device that appears on this port path in time, or None. Other ports do not count."""
         deadline = self.clock.now_ms() + within_ms
         while True:
             here = [one for one in self.attached(wanted) if one.port == port]
-            if here and here[0].address != not_address:
+            if here:
                 return here[0]
             if self.clock.now_ms() >= deadline:
                 return None
@@ -308,6 +306,8 @@ def _translated() -> Iterator[None]:
         if error.errno == errno.ETIMEDOUT:
             raise TimedOut("the device did not answer in time") from error
         raise Vanished(f"the USB connection was lost ({error.strerror})") from error
+    except NotImplementedError as error:
+        raise Vanished("the USB driver does not let the device be asked") from error
 
 
 @contextmanager

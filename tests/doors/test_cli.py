@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import usb.core
 
 from tests.desk import Desk
 from updater import __version__
 from updater.cli import run
 from updater.console import install, request_for
 from updater.errors import Refused
+from updater.lab.backend import LabBackend
 from updater.terminal import JsonFace
 
 
@@ -176,3 +182,31 @@ def test_no_secret_and_no_traceback_is_shown_for_a_bug(
     said = capsys.readouterr()
     assert '"error": "Bug"' in said.out
     assert "ZeroDivisionError" in said.err
+
+
+def test_check_says_why_a_device_cannot_be_asked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.plug_in()
+
+    def closed(_self: LabBackend, _device: object) -> None:
+        raise usb.core.USBError("Access denied", -3, errno.EACCES)
+
+    monkeypatch.setattr(LabBackend, "open_device", closed)
+    said = desk.updater("check", "--json")
+    assert (said.exit, said.last["error"]) == (8, "CannotOpen")
+
+
+def test_a_screen_that_does_not_know_a_letter_is_no_bug(desk: Desk, tmp_path: Path) -> None:
+    desk.plug_in()
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(desk.published.vendor.folder / "vendor", elsewhere)
+    text = (elsewhere / "vendor.toml").read_text("utf-8").replace("Demo Widget", "Żółw")
+    (elsewhere / "vendor.toml").write_text(text, "utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-m", "updater", "--lab", str(desk.lab), "--state", str(desk.state), "devices"],
+        env={**os.environ, "UPDATER_VENDOR": str(elsewhere), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "runs        its application" in ran.stdout

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.desk import Desk
+from updater.console import install, request_for
+from updater.container import ENVELOPE, read_container, write_container
+from updater.errors import Cancelled
 from updater.facts import ApplicationIdentity
+from updater.lab.backend import LabBackend
 from updater.lab.flash import Memory
+from updater.terminal import JsonFace
 
 ROM_ID_AT = 0x1FF1E7FE
 
@@ -84,3 +91,41 @@ def test_a_rom_whose_id_is_read_and_unknown_is_not_believed_to_be_the_one_the_ap
     monkeypatch.setattr(Memory, "read", unknown_id)
     monkeypatch.setattr(ApplicationIdentity, "pack", claims)
     assert desk.install(desk.published.link("demo-widget")).exit == 0
+
+
+def test_a_bundle_file_cannot_steer_the_terminal(desk: Desk, tmp_path: Path) -> None:
+    """Nothing of it is signed yet when its envelope is read."""
+    members = read_container(desk.published.vendor.bundle("demo-widget-1.1.0"))
+    members[ENVELOPE] = b'{"payload":"","payloadType":"x","signatures":[],"\\u001b[2J\\u202egenuine":1}'
+    given = tmp_path / "given.fwb"
+    given.write_bytes(write_container(members))
+    said = desk.updater("verify", str(given))
+    assert said.exit == 5
+    assert not {char for char in said.err if char in "\x1b\u202e"}
+
+
+def test_a_driver_that_cannot_do_a_request_is_no_bug_of_ours(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libusb's "not supported", as pyusb says it."""
+    desk.plug_in()
+    real = LabBackend.ctrl_transfer
+
+    def unsupported(self: LabBackend, device: Any, kind: int, *rest: Any) -> int:
+        if kind == 0x21:
+            raise NotImplementedError("Operation not supported or unimplemented on this platform")
+        return real(self, device, kind, *rest)
+
+    monkeypatch.setattr(LabBackend, "ctrl_transfer", unsupported)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert (said.exit, said.last["error"]) == (8, "UsbFailed"), said.err
+
+
+def test_an_answer_that_is_not_text_is_a_no(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.plug_in()
+    garbage = io.TextIOWrapper(io.BytesIO(b"\xff\xfe\n"), encoding="utf-8")
+    with desk.hands() as hands:
+        monkeypatch.setattr("sys.stdin", garbage)
+        request = request_for(desk.published.link("demo-widget"), hands.home.vendor)
+        with pytest.raises(Cancelled):
+            install(hands, JsonFace(io.StringIO()), request, yes=False)
