@@ -131,7 +131,8 @@ def test_a_recipe_for_a_newer_updater_than_this_is_refused(recipe: Recipe, demo_
 
 
 def test_the_demo_fits_its_own_descriptor(recipe: Recipe, demo_vendor: DemoVendor) -> None:
-    build(recipe, RECIPES, [demo_vendor.root], vendor=demo_vendor.vendor)
+    unchecked = build(recipe, RECIPES, [demo_vendor.root])
+    assert build(recipe, RECIPES, [demo_vendor.root], vendor=demo_vendor.vendor) == unchecked
 
 
 def test_an_image_that_shares_a_sector_with_kept_data_is_refused(
@@ -145,7 +146,8 @@ def test_an_image_that_shares_a_sector_with_kept_data_is_refused(
 
 def test_kept_data_in_a_sector_of_its_own_is_fine(recipe: Recipe, demo_vendor: DemoVendor) -> None:
     vendor = changed(demo_vendor.vendor, keep=(Keep(address=0x08020000, length=0x1000),))
-    build(recipe, RECIPES, [demo_vendor.root], vendor=vendor)
+    unchecked = build(recipe, RECIPES, [demo_vendor.root])
+    assert build(recipe, RECIPES, [demo_vendor.root], vendor=vendor) == unchecked
 
 
 def test_a_product_without_recovery_needs_the_signers_word(recipe: Recipe, demo_vendor: DemoVendor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_a_threshold_that_is_too_low_or_cannot_be_met_is_refused(role: str, thre
 
 
 def test_one_key_listed_twice_is_refused_even_under_another_id() -> None:
-    twin = CryptoSigner(SIGNERS["root-1"]._private_key).public_key
+    twin = copy.deepcopy(SIGNERS["root-1"].public_key)
     twin.keyid = "0" * 64
     with pytest.raises(Refused, match="are the same key"):
         draft(root_keys=[*public("root-1", "root-2"), twin])

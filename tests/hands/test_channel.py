@@ -312,6 +312,7 @@ def test_the_demo_vendor_in_the_repository_is_whole(committed_web: Web, tmp_path
         offer = site.offer(product, Channel.STABLE, version)
         bundle = verify_bundle(site.download(offer, silent), embedded_root=root, now=NOW)
         require_as_offered(offer, bundle.manifest)
+        assert bundle.manifest.product == product
 
 
 def test_the_demo_vendor_in_the_repository_is_small_never_expires_and_holds_no_key() -> None:

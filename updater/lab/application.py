@@ -37,7 +37,7 @@ class LabProduct:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silicon:
+class ChipIdentity:
     """What the chip itself tells its firmware."""
 
     uid: bytes
@@ -66,11 +66,11 @@ class Application:
     """One run of the firmware in `flash`. `wants_rom` becomes true when a host sent DETACH."""
 
     def __init__(
-        self, flash: Flash, *, silicon: Silicon, product: LabProduct | None, foreign_identity: bool = False
+        self, flash: Flash, *, chip: ChipIdentity, product: LabProduct | None, foreign_identity: bool = False
     ) -> None:
-        self._silicon = silicon
+        self._chip = chip
         self._product = product
-        self.header = _header(flash, product.header_address if product else HEADER_ADDRESS)
+        self.header = read_header(flash, product)
         if self.header and foreign_identity:
             self.header = ProductHeader(
                 product="another-product",
@@ -92,13 +92,13 @@ class Application:
             bcd_device=(version.major % 100) << 8 | version.minor % 16 << 4 | version.patch % 16,
             manufacturer="Virtual lab",
             product=self._product.title,
-            serial=self._silicon.uid.hex().upper(),
+            serial=self._chip.uid.hex().upper(),
             interface_class=DFU_RUNTIME,
             alternates=("",),
             function=DfuFunction(
                 attributes=WILL_DETACH_AND_DOWNLOAD,
                 detach_timeout_ms=1000,
-                transfer_size=self._silicon.transfer_size,
+                transfer_size=self._chip.transfer_size,
                 bcd_dfu=0x0110,
             ),
         )
@@ -123,7 +123,7 @@ class Application:
         raise Stalled(f"request {bRequest} (bmRequestType 0x{bmRequestType:02X}) in run-time mode")
 
     def _identity(self, header: ProductHeader) -> bytes:
-        chip = self._silicon
+        chip = self._chip
         return ApplicationIdentity(
             header=header, uid=chip.uid, idcode=chip.idcode, rom_version=chip.rom_version
         ).pack()
@@ -142,7 +142,9 @@ _STRANGER = Face(
 )
 
 
-def _header(flash: Flash, address: int) -> ProductHeader | None:
+def read_header(flash: Flash, product: LabProduct | None) -> ProductHeader | None:
+    """The product header in the flash, whatever runs; None where there is none, or half of one."""
+    address = product.header_address if product else HEADER_ADDRESS
     if not flash.base <= address <= flash.end - HEADER_BYTES:
         return None
     return ProductHeader.parse(flash.read(address, HEADER_BYTES))

@@ -16,7 +16,8 @@ from updater.facts import ProductHeader
 from updater.lab.application import (
     VECTOR_TABLE,
     Application,
-    Silicon,
+    ChipIdentity,
+    read_header,
     vectors_are_valid,
 )
 from updater.lab.clock import Clock
@@ -33,8 +34,7 @@ from updater.lab.flash import Memory
 from updater.lab.record import BoardRecord, BoardState, Fault, FaultKind, Power
 from updater.lab.rom import FRESH, Dialect, Rom, Snapshot
 from updater.lab.symptoms import behaves
-from updater.silicon import Chip
-from updater.silicon import Silicon as Table
+from updater.silicon import Chip, Silicon
 
 ROM_VENDOR_ID, ROM_PRODUCT_ID = 0x0483, 0xDF11
 ROM_ATTRIBUTES = 0x0B
@@ -63,7 +63,7 @@ class Board:
         self,
         record: BoardRecord,
         *,
-        table: Table,
+        table: Silicon,
         memory: Memory,
         clock: Clock,
         next_address: Callable[[], int],
@@ -132,7 +132,7 @@ class Board:
     @property
     def header(self) -> ProductHeader | None:
         """The product header in the flash, whatever runs."""
-        return Application(self.memory.flash, silicon=self._silicon, product=self._record.product).header
+        return read_header(self.memory.flash, self._record.product)
 
     @property
     def violations(self) -> tuple[str, ...]:
@@ -153,9 +153,9 @@ class Board:
         return letters[self._record.revision] << 16 | 0x6000 | self.chip.dev_id.value
 
     @property
-    def _silicon(self) -> Silicon:
+    def _identity(self) -> ChipIdentity:
         uid = bytes(byte ^ 0xFF for byte in self.uid) if self._foreign_identity else self.uid
-        return Silicon(
+        return ChipIdentity(
             uid=uid,
             idcode=self._idcode ^ (0x10000000 if self._foreign_identity else 0),
             rom_version=self._record.rom_version,
@@ -176,7 +176,10 @@ class Board:
     def replug(self, *, boot: bool = False) -> None:
         """A power cycle, with BOOT held or not. Raises Usage where the board has no BOOT button."""
         if boot and not self._record.boot_button:
-            raise Usage(f"board {self.name} has no BOOT button")
+            raise Usage(
+                f"board {self.name} has no BOOT button",
+                advice="Leave out --boot; a board gets its button when it is added, with --boot-button yes.",
+            )
         self._power_off()
         self._gone = False
         self._enumerate(BoardState.ROM if boot else self._boots_into())
@@ -226,7 +229,7 @@ class Board:
         elif state is BoardState.APPLICATION:
             self.application = Application(
                 self.memory.flash,
-                silicon=self._silicon,
+                chip=self._identity,
                 product=self._record.product,
                 foreign_identity=self._foreign_identity,
             )
@@ -236,14 +239,14 @@ class Board:
             self.address = self._next_address()
 
     def _rom_face(self) -> Face:
-        silicon = self._silicon
+        chip = self._identity
         return Face(
             vendor_id=ROM_VENDOR_ID,
             product_id=ROM_PRODUCT_ID,
             bcd_device=self.chip.bcd_device.value,
             manufacturer="STMicroelectronics",
             product=self.chip.product_string.value,
-            serial=self.chip.predicted_serial(uid=silicon.uid, idcode=silicon.idcode),
+            serial=self.chip.predicted_serial(uid=chip.uid, idcode=chip.idcode),
             interface_class=DFU_MODE,
             alternates=self.chip.alternates.value,
             function=DfuFunction(

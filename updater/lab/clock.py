@@ -5,8 +5,11 @@ Both count milliseconds as the device feels them, from an arbitrary start.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import ClassVar, Literal, Protocol
+
+from updater.errors import Usage
 
 
 class Clock(Protocol):
@@ -44,13 +47,14 @@ class RealClock:
 
     The operating system wakes a sleeper a little late. What one sleep took too long the next ones take
     less, so that thousands of one-millisecond transfers last as long as the device's model says.
+    Raises Usage for a factor with which no time would pass, or all of it.
     """
 
     kind: ClassVar[Literal["virtual", "real"]] = "real"
 
     def __init__(self, factor: float = 1.0) -> None:
-        if not factor > 0:
-            raise ValueError(f"a clock cannot run {factor:g} times as fast")
+        if not 0 < factor < math.inf:
+            raise Usage(f"a clock cannot run {factor:g} times as fast", advice="Name a factor above 0.")
         self._factor = factor
         self._overslept_s = 0.0
 

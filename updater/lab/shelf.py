@@ -124,15 +124,13 @@ def add_board(
             chip=row.id,
             revision=_revision(row, revision),
             rom_version=_rom_version(row, rom_version),
-            uid=uid if uid is not None else hashlib.sha256(name.encode()).digest()[:UID_BYTES],
+            uid=_uid(uid, name),
             port=_free_port(port, [each.port for each in records]),
             power=power,
             boot_button=boot_button,
             state=BoardState.ROM if in_rom or not _runs(row, flash) else BoardState.APPLICATION,
             product=product,
         )
-        if len(record.uid) != UID_BYTES:
-            raise Usage(f"a UID has {UID_BYTES} bytes ({2 * UID_BYTES} hex digits), not {len(record.uid)}")
         blanks = (bytes([BLANK]) * size_of(row, region) for region in REGIONS[1:])
         contents = dict(zip(REGIONS, (bytes(flash), *blanks), strict=True))
         _save(folder / name, record, contents, {})
@@ -357,6 +355,14 @@ def _rom_version(chip: Chip, wanted: int | None) -> int:
         ids = ", ".join(f"0x{each:02X}" for each in known)
         raise Usage(f"{chip.title} has no ROM 0x{wanted:02X}; known are {ids}")
     return known[-1] if wanted is None else wanted
+
+
+def _uid(wanted: bytes | None, name: str) -> bytes:
+    if wanted is None:
+        return hashlib.sha256(name.encode()).digest()[:UID_BYTES]
+    if len(wanted) != UID_BYTES:
+        raise Usage(f"a UID has {UID_BYTES} bytes ({2 * UID_BYTES} hex digits), not {len(wanted)}")
+    return wanted
 
 
 def _free_name(wanted: str | None, taken: Sequence[str]) -> str:
