@@ -7,7 +7,7 @@ TUF specification 1.0.34 sections 4.3 and 4.5; lifetimes and thresholds are this
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from securesystemslib.signer import Key, Signer
@@ -16,6 +16,7 @@ from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
     Metadata,
+    Role,
     Root,
     Targets,
 )
@@ -156,17 +157,23 @@ def expiry(text: str, now: datetime) -> datetime:
 def load_root(data: bytes) -> Metadata[Root]:
     """Parse root metadata. Raises NotTrusted when the bytes are not that."""
     try:
-        return Metadata[Root].from_bytes(data)
+        metadata = Metadata[Root].from_bytes(data)
     except DeserializationError as error:
         raise NotTrusted("this file is not TUF root metadata", advice="Name the root file.") from error
+    _require_keys(metadata.signed.roles.values(), metadata.signed.keys)
+    return metadata
 
 
 def load_targets(data: bytes) -> Metadata[Targets]:
     """Parse targets metadata. Raises NotTrusted when the bytes are not that."""
     try:
-        return Metadata[Targets].from_bytes(data)
+        metadata = Metadata[Targets].from_bytes(data)
     except DeserializationError as error:
         raise NotTrusted("this file is not TUF targets metadata", advice="Name the targets file.") from error
+    delegations = metadata.signed.delegations
+    if delegations is not None:
+        _require_keys((delegations.roles or {}).values(), delegations.keys)
+    return metadata
 
 
 def require_signed(delegator: Root, role: str, metadata: Metadata[Root] | Metadata[Targets]) -> None:
@@ -182,6 +189,12 @@ def require_signed(delegator: Root, role: str, metadata: Metadata[Root] | Metada
 def dump(metadata: Metadata[Root] | Metadata[Targets]) -> bytes:
     """The bytes of a draft or finished file."""
     return metadata.to_bytes(JSONSerializer(compact=False))
+
+
+def _require_keys(roles: Iterable[Role], keys: Mapping[str, Key]) -> None:
+    """TUF lets a role name a key that is not in the file; nobody could say whose that is."""
+    if any(keyid not in keys for role in roles for keyid in role.keyids):
+        raise NotTrusted("this file names a key that it does not hold", advice="Make the draft again.")
 
 
 def _refuse_thresholds(root: Root) -> None:

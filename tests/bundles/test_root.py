@@ -64,6 +64,21 @@ def test_the_names_survive_the_file() -> None:
     assert "root: 2 of 3 (root-1, root-2, root-3) may change this list." in root.check_root(again, NOW)
 
 
+def test_a_root_that_names_a_key_which_is_not_in_it_is_not_read() -> None:
+    made = draft()
+    del made.signed.keys[SIGNERS["root-1"].public_key.keyid]
+    with pytest.raises(NotTrusted, match="names a key that it does not hold"):
+        root.load_root(root.dump(made))
+
+
+def test_targets_that_name_a_key_which_is_not_in_them_are_not_read() -> None:
+    made = root.new_targets(draft().signed, SIGNERS["online"].public_key, NOW + timedelta(days=300))
+    assert made.signed.delegations is not None
+    made.signed.delegations.keys.clear()
+    with pytest.raises(NotTrusted, match="names a key that it does not hold"):
+        root.load_targets(root.dump(made))
+
+
 @pytest.mark.parametrize("role", ["root", "release"])
 @pytest.mark.parametrize(("threshold", "why"), [(1, "one stolen key"), (4, "4 signatures are needed")])
 def test_a_threshold_that_is_too_low_or_cannot_be_met_is_refused(role: str, threshold: int, why: str) -> None:
