@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from semver import Version
 
 from updater.devices import look_around, no_device, product_of
-from updater.errors import Cancelled, NotConfirmed, StorageFailed, UpdaterError, Usage
+from updater.errors import Cancelled, DeviceIs, NotConfirmed, StorageFailed, UpdaterError, Usage
 from updater.facts import Channel, parse_version
 from updater.host import Home, read_file
 from updater.job import Hands, Prepared, Request
@@ -135,7 +135,8 @@ def install(
     face.plan(prepared.plan)
     check_may_write(hands)
     _ask_once(face, prepared, yes=yes)
-    receipt = perform(hands, prepared, face.emit)
+    with _stopped_at_work():
+        receipt = perform(hands, prepared, face.emit)
     # from here on the device is done: neither Ctrl-C nor a closed pipe changes what is true
     with suppress(KeyboardInterrupt, OSError, ValueError):
         kept_at = _kept(hands.store, receipt, hands.now, face)
@@ -143,6 +144,19 @@ def install(
         if receipt.exit_status == NotConfirmed.exit_status:
             face.say(NotConfirmed.advice)
     return receipt.exit_status
+
+
+@contextmanager
+def _stopped_at_work() -> Iterator[None]:
+    """Ctrl-C in one of the short moments of which the story cannot say how the device is."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Cancelled(
+            "the command was stopped",
+            advice="Look at the device with `updater devices`, and run the same command again.",
+            device_is=DeviceIs.UNKNOWN,
+        ) from error
 
 
 def _ask_once(face: Face, prepared: Prepared, *, yes: bool) -> None:

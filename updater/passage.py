@@ -26,16 +26,23 @@ _OPENS_WITHIN_MS = 5_000
 def still_there(bus: Bus, connected: Connected, vendor: Vendor, silicon: Silicon) -> Attached:
     """The device as it was before the question, asked once more: a port's next device may get its address.
 
-    Raises `UsbFailed` when it is not there, `WrongDevice` when another one is.
+    Raises `UsbFailed` or `CannotOpen` when it is not there or does not answer, `WrongDevice` when another
+    one is there.
     """
     before, known = connected.attached, connected.facts
     now = next((one for one in bus.attached({before.usb}) if one.port == before.port), None)
     if now is None or now.address != before.address:
         raise UsbFailed("the device was unplugged before the update began")
     if known.mode is Mode.ROM:
-        same = read_rom_facts(now) == known.rom
+        rom = read_rom_facts(now)
+        if rom is None or (rom.serial is None and rom != known.rom):
+            raise UsbFailed("the device does not answer any more")
+        same = rom == known.rom
     else:
-        again = application_facts(now, vendor, silicon)
+        try:
+            again = application_facts(now, vendor, silicon)
+        except WireError as error:
+            raise UsbFailed(f"the device does not answer any more: {error}") from error
         same = (again.uid, again.product, again.hardware) == (known.uid, known.product, known.hardware)
     if not same:
         raise WrongDevice("another device was plugged in while the question was open")

@@ -118,10 +118,8 @@ class Bus:
                 name = f"{device.idVendor:04x}:{device.idProduct:04x}"
                 if name in wanted:
                     found.append(Attached(_port_path(device), name, device.address, device))
-        except usb.core.USBError as error:
-            raise UsbFailed(
-                f"this computer's USB cannot be asked for its devices ({error.strerror})"
-            ) from error
+        except (usb.core.USBError, NotImplementedError) as error:
+            raise UsbFailed(f"this computer's USB cannot be asked for its devices ({error})") from error
         return tuple(sorted(found, key=lambda one: [int(n) for n in one.port.replace("-", ".").split(".")]))
 
     def wait_for(self, port: str, wanted: Collection[str], within_ms: float) -> Attached | None:

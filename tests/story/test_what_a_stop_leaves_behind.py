@@ -16,6 +16,7 @@ import usb.core
 import usb.util
 
 from tests.desk import Desk, Said
+from updater import deed
 from updater.cli import run
 from updater.flashing import Flasher
 from updater.lab.backend import LabBackend
@@ -148,6 +149,71 @@ def test_a_bus_that_fails_to_list_its_devices_is_no_bug_of_ours(
     said = desk.install(desk.published.link("demo-widget"))
     assert said.exit == 8
     assert said.last["device_is"] != "untouched"
+
+
+def test_ctrl_c_right_behind_the_work_does_not_say_that_nothing_was_changed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in()
+    real = deed.carry_out
+
+    def stopped(*what: Any) -> None:
+        real(*what)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("updater.update.carry_out", stopped)
+    said = desk.install(desk.published.link("demo-widget"))
+    assert desk.holds("demo-widget-1.1.0")
+    assert (said.exit, said.last["device_is"]) == (12, "unknown")
+    assert "Nothing was changed" not in said.out
+
+
+def test_a_driver_that_cannot_list_devices_is_no_bug_of_ours(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in()
+
+    def unsupported(_self: LabBackend) -> Iterator[Any]:
+        raise NotImplementedError("Operation not supported or unimplemented on this platform")
+
+    monkeypatch.setattr(LabBackend, "enumerate_devices", unsupported)
+    said = desk.updater("devices", "--json")
+    assert (said.exit, said.last["error"]) == (8, "UsbFailed")
+
+
+def test_a_bootloader_that_falls_silent_during_the_question_is_not_taken_for_another_device(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in(in_rom=True)
+
+    def silent(*_which: Any) -> str:
+        raise usb.core.USBError("Input/Output Error", -1, errno.EIO)
+
+    def ask(_face: Any, _question: str) -> bool:
+        monkeypatch.setattr("usb.util.get_string", silent)
+        return True
+
+    monkeypatch.setattr("updater.terminal._Answers.ask", ask)
+    said = desk.updater("install", desk.published.link("demo-widget"), "--json")
+    assert (said.exit, said.last["error"]) == (8, "UsbFailed"), said.err
+
+
+def test_an_application_that_falls_silent_during_the_question_is_no_bug_of_ours(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in()
+
+    def silent(*_what: Any) -> int:
+        raise usb.core.USBError("Input/Output Error", -1, errno.EIO)
+
+    def ask(_face: Any, _question: str) -> bool:
+        monkeypatch.setattr(LabBackend, "ctrl_transfer", silent)
+        return True
+
+    monkeypatch.setattr("updater.terminal._Answers.ask", ask)
+    said = desk.updater("install", desk.published.link("demo-widget"), "--json")
+    assert (said.exit, said.last["error"]) == (8, "UsbFailed"), said.err
+    assert desk.holds("demo-widget-1.0.0")
 
 
 def test_runs_old_is_not_said_of_a_device_that_did_not_leave_its_bootloader(desk: Desk) -> None:
