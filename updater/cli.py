@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from updater.lab.shelf import Lab
     from updater.terminal import Face
 
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
 LINK = "--link"
 
 
@@ -97,7 +99,14 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
         "--as", dest="as_product", metavar="PRODUCT[:HARDWARE]", help="say what a silent device is"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_device_commands(commands, shared, one)
+    _add_file_and_link_commands(commands, shared)
+    _add_demo(commands, with_lab=with_lab)
+    return parser
 
+
+def _add_device_commands(commands: _Commands, shared: _Parser, one: _Parser) -> None:
+    """What asks or changes a device. `one`: the options that choose a single device."""
     devices = commands.add_parser("devices", parents=[shared], help="show the devices that are connected")
     devices.add_argument("--explain", action="store_true", help="name the source of every limitation")
     devices.set_defaults(run=_devices)
@@ -112,6 +121,8 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     install.add_argument("--dry-run", action="store_true", help="show the plan and stop")
     install.set_defaults(run=_install)
 
+
+def _add_file_and_link_commands(commands: _Commands, shared: _Parser) -> None:
     verify = commands.add_parser("verify", parents=[shared], help="say whether a bundle file is genuine")
     verify.add_argument("bundle", type=Path, metavar="BUNDLE")
     verify.set_defaults(run=_verify)
@@ -124,9 +135,6 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     )
     link.set_defaults(run=_link)
 
-    _add_demo(commands, with_lab=with_lab)
-    return parser
-
 
 def _has_lab() -> bool:
     """Whether virtual devices are part of this program: a product's executable is built without them."""
@@ -135,7 +143,7 @@ def _has_lab() -> bool:
     return find_spec("updater.lab") is not None
 
 
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, with_lab: bool) -> None:
+def _add_demo(commands: _Commands, *, with_lab: bool) -> None:
     """`demo` and `lab` exist only where the program has them: a product's executable does not."""
     if not _has_lab():
         return

@@ -11,8 +11,9 @@ from pathlib import Path
 from semver import Version
 
 from updater.devices import look_around, no_device, product_of
-from updater.errors import Cancelled, DeviceIs, NotConfirmed, StorageFailed, UpdaterError, Usage
+from updater.errors import Cancelled, DeviceIs, NotConfirmed, StorageFailed, Usage
 from updater.facts import Channel, parse_version
+from updater.gate import verify_bundle
 from updater.host import Home, read_file
 from updater.job import Hands, Prepared, Request
 from updater.links import Link, format_code, format_link, format_page, parse_code, parse_link, parse_page
@@ -60,8 +61,6 @@ def check(hands: Hands, face: Face, request: Request) -> int:
 
 def verify(home: Home, known_roots: Sequence[bytes], path: Path, now: datetime, face: Face) -> int:
     """`updater verify`: the gate, in words."""
-    from updater.gate import verify_bundle
-
     data = read_file(path, limit=BUNDLE_LIMIT_BYTES)
     face.bundle(verify_bundle(data, embedded_root=home.embedded_root, known_roots=known_roots, now=now))
     return 0
@@ -179,9 +178,3 @@ def _kept(store: Store, receipt: Receipt, now: datetime, face: Face) -> str | No
 def with_options(request: Request, *, device: str | None, as_product: str | None, again: bool) -> Request:
     """The request with what was said beside WHAT."""
     return replace(request, device=device, as_product=as_product, again=again)
-
-
-def fail(face: Face, error: UpdaterError) -> int:
-    """Say what went wrong; the exit status."""
-    face.error(error)
-    return error.exit_status

@@ -1,4 +1,4 @@
-"""The deed: carry out a plan on an open bootloader, in the safe order (architecture decision 7).
+"""Flashing: a plan is carried out on an open bootloader, in the safe order (architecture decision 7).
 
 Every sector is erased, proved blank, written and read back before the next one is touched; the sector
 with the vector table comes first and its first granule last of all. So at any moment the device either
@@ -59,8 +59,8 @@ class Flasher:
 
         What `look` saw is recorded first, so that the device can be known again.
 
-        Raises `Protected` when the first erase had no effect, `NotFinished` when a later check fails, and
-        lets wire errors through.
+        Raises `StorageFailed` when the record cannot be kept (nothing was erased), `Protected` when the
+        first erase had no effect, `NotFinished` when a later check fails, and lets wire errors through.
         """
         sizes: Mapping[Step, int] = {
             Step.ERASE: sum(step.sector.size for step in plan.sectors),

@@ -52,7 +52,8 @@ def still_there(bus: Bus, connected: Connected, vendor: Vendor, silicon: Silicon
 def enter(bus: Bus, attached: Attached, plan: Plan) -> Attached:
     """Send a running application into its ROM, by the first of the product's ways that works.
 
-    Raises `UsbFailed` when no bootloader appears on the same port in time.
+    Raises `UsbFailed` when no bootloader appears on the same port in time, `CannotOpen` when the
+    application cannot be opened.
     """
     if not plan.ways:
         raise UsbFailed(
@@ -79,7 +80,8 @@ def enter(bus: Bus, attached: Attached, plan: Plan) -> Attached:
 def check_arrival(bus: Bus, attached: Attached, facts: DeviceFacts, silicon: Silicon) -> DeviceFacts:
     """The facts with what the bootloader shows, which must be the one of the device that we sent there.
 
-    Raises `WrongDevice` when something speaks against it, `CannotOpen` when it stays closed to us.
+    Raises `WrongDevice` when something speaks against it, `CannotOpen` when it stays closed to us,
+    `UsbFailed` when it went away.
     """
     rom = _rom_facts_when_open(bus, attached)
     chip = silicon.by_id(facts.chip or "")

@@ -68,7 +68,10 @@ def prepare(hands: Hands, request: Request, emit: Emit) -> Prepared:
 
 
 def find_device(hands: Hands, request: Request) -> Connected:
-    """The one device to work on, with what a person said of it."""
+    """The one device to work on, with what a person said of it.
+
+    Raises `NoDevice`, `SeveralDevices`, `UsbFailed`, `WrongDevice` or `Usage`.
+    """
     vendor = hands.home.vendor
     journals = hands.store.journals()
     found = look_around(hands.bus, vendor, hands.silicon, journals)
@@ -126,8 +129,9 @@ def _check_clock(now: datetime, created: date, emit: Emit, *, online: bool) -> N
 def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
     """Carry the plan out. The question has been answered with yes.
 
-    Raises `Refused` (a demo updater on a real device), `UsbFailed`, `WrongDevice`, `Protected`,
-    `StorageFailed` (nothing was erased) or `NotFinished` (the same command finishes it).
+    Raises `Refused` (a demo updater on a real device), `UsbFailed`, `CannotOpen`, `WrongDevice`,
+    `UnknownDevice`, `Protected`, `StorageFailed`, `Cancelled`, `Bug` (nothing was erased) or `NotFinished`
+    (the same command finishes it).
     """
     plan = prepared.plan
     if plan is None:

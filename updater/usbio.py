@@ -111,7 +111,7 @@ class Bus:
         self._backend = backend or _libusb()
 
     def attached(self, wanted: Collection[str]) -> tuple[Attached, ...]:
-        """The devices whose "vid:pid" is wanted, ordered by port path."""
+        """The devices whose "vid:pid" is wanted, ordered by port path. Raises `UsbFailed`."""
         found = []
         try:
             for device in usb.core.find(find_all=True, backend=self._backend):
@@ -123,7 +123,10 @@ class Bus:
         return tuple(sorted(found, key=lambda one: [int(n) for n in one.port.replace("-", ".").split(".")]))
 
     def wait_for(self, port: str, wanted: Collection[str], within_ms: float) -> Attached | None:
-        """The wanted device that appears on this port path in time, or None. Other ports do not count."""
+        """The wanted device that appears on this port path in time, or None. Other ports do not count.
+
+        Raises `UsbFailed`.
+        """
         deadline = self.clock.now_ms() + within_ms
         while True:
             here = [one for one in self.attached(wanted) if one.port == port]
@@ -202,7 +205,7 @@ class Wire:
 def read_identity(attached: Attached) -> ApplicationIdentity | None:
     """Ask a running application who it is; None when it does not know the request.
 
-    Raises `WireError`, or `CannotOpen` when the device cannot be opened.
+    Raises `WireError`, or `CannotOpen` or `UsbFailed` when the device cannot be opened.
     """
     with _translated_opening():
         attached.device.get_active_configuration()
@@ -225,6 +228,7 @@ def read_rom_facts(attached: Attached) -> RomFacts | None:
     """What a DFU bootloader shows in its descriptors; None when it is not a DfuSe bootloader.
 
     The functional descriptor comes out of the configuration descriptor and is never requested by itself.
+    Raises `CannotOpen` or `UsbFailed`.
     """
     device = attached.device
     with _translated_opening():
