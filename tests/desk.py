@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,14 @@ class Desk:
         self.published, self._patch = published, monkeypatch
         self.lab, self.state = folder / "lab", folder / "state"
         monkeypatch.setenv("UPDATER_VENDOR", str(published.vendor.folder / "vendor"))
+
+    def change_vendor(self, change: Callable[[str], str]) -> None:
+        """The updater of a vendor who describes itself otherwise: vendor.toml, changed in a copy."""
+        folder = self.state.parent / "changed-vendor"
+        shutil.copytree(self.published.vendor.folder / "vendor", folder)
+        described = folder / "vendor.toml"
+        described.write_text(change(described.read_text("utf-8")), "utf-8")
+        self._patch.setenv("UPDATER_VENDOR", str(folder))
 
     def plug_in(
         self, product: str = "demo-widget", *, runs: str | None = "1.0.0", name: str = "board1", **board: Any

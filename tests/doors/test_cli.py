@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import usb.core
@@ -195,15 +193,12 @@ def test_check_says_why_a_device_cannot_be_asked(desk: Desk, monkeypatch: pytest
     assert (said.exit, said.last["error"]) == (8, "CannotOpen")
 
 
-def test_a_screen_that_does_not_know_a_letter_is_no_bug(desk: Desk, tmp_path: Path) -> None:
+def test_a_screen_that_does_not_know_a_letter_is_no_bug(desk: Desk) -> None:
     desk.plug_in()
-    elsewhere = tmp_path / "elsewhere"
-    shutil.copytree(desk.published.vendor.folder / "vendor", elsewhere)
-    text = (elsewhere / "vendor.toml").read_text("utf-8").replace("Demo Widget", "Żółw")
-    (elsewhere / "vendor.toml").write_text(text, "utf-8")
+    desk.change_vendor(lambda text: text.replace("Demo Widget", "Żółw"))
     ran = subprocess.run(
         [sys.executable, "-m", "updater", "--lab", str(desk.lab), "--state", str(desk.state), "devices"],
-        env={**os.environ, "UPDATER_VENDOR": str(elsewhere), "PYTHONIOENCODING": "ascii"},
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         text=True,
         timeout=30,

@@ -180,14 +180,8 @@ def test_a_site_that_cannot_be_reached(desk: Desk) -> None:
     desk.plug_in()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    vendor = desk.published.vendor.folder / "vendor" / "vendor.toml"
-    elsewhere = desk.state.parent / "elsewhere"
-    shutil.copytree(vendor.parent, elsewhere)
-    text = vendor.read_text("utf-8").replace(desk.published.web.url, f"http://127.0.0.1:{port}/")
-    (elsewhere / "vendor.toml").write_text(text, "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UPDATER_VENDOR", str(elsewhere))
-        refused(desk, desk.install(desk.published.link("demo-widget")), 7, "NetworkFailed")
+    desk.change_vendor(lambda text: text.replace(desk.published.web.url, f"http://127.0.0.1:{port}/"))
+    refused(desk, desk.install(desk.published.link("demo-widget")), 7, "NetworkFailed")
 
 
 def test_a_login_page_instead_of_the_site(desk: Desk) -> None:
@@ -266,14 +260,8 @@ def test_a_person_cannot_overrule_what_the_device_proves(desk: Desk) -> None:
 
 def test_an_update_without_a_way_back_is_refused(desk: Desk) -> None:
     desk.plug_in()
-    vendor = desk.published.vendor.folder / "vendor"
-    elsewhere = desk.state.parent / "elsewhere"
-    shutil.copytree(vendor, elsewhere)
-    text = (vendor / "vendor.toml").read_text("utf-8").replace('kind = "boot-button"', 'kind = "none"')
-    (elsewhere / "vendor.toml").write_text(text, "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UPDATER_VENDOR", str(elsewhere))
-        refused(desk, desk.install(desk.published.link("demo-widget")), 6, "Refused")
+    desk.change_vendor(lambda text: text.replace('kind = "boot-button"', 'kind = "none"'))
+    refused(desk, desk.install(desk.published.link("demo-widget")), 6, "Refused")
 
 
 def test_an_expired_root_offline_is_a_typed_confirmation_and_from_a_link_a_refusal(desk: Desk) -> None:
