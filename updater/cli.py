@@ -197,7 +197,7 @@ def _lab_at(folder: Path | None, real_time: float | None) -> Iterator[Lab | None
     from updater.lab.clock import RealClock, VirtualClock
     from updater.lab.shelf import open_lab
 
-    with open_lab(folder, RealClock(real_time) if real_time else VirtualClock()) as lab:
+    with open_lab(folder, VirtualClock() if real_time is None else RealClock(real_time)) as lab:
         yield lab
 
 

@@ -123,3 +123,12 @@ def await_application(
             break
         bus.clock.sleep_ms(_ASK_AGAIN_MS)
     return answer
+
+
+def seen_without_answer(bus: Bus, facts: DeviceFacts) -> DeviceFacts:
+    """The facts of a device whose application did not come back: is its bootloader still on the port?"""
+    try:
+        stayed = any(one.port == facts.port for one in bus.attached({ROM_USB}))
+    except UsbFailed:
+        stayed = False
+    return replace(facts, mode=Mode.ROM, usb=ROM_USB) if stayed else replace(facts, mode=Mode.OTHER)

@@ -29,7 +29,7 @@ from updater.facts import DeviceFacts, Mode
 from updater.gate import verify_bundle, verify_evidence, walk_roots
 from updater.job import Hands, Prepared, Request
 from updater.manifest import Bundle
-from updater.passage import await_application
+from updater.passage import await_application, seen_without_answer
 from updater.plan import make_plan
 from updater.policy import Verdict, check_clock, floor_of, judge
 from updater.report import Receipt, Result
@@ -154,7 +154,7 @@ def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
         and before.uid in (None, back.uid)
     )
     result: Result = "confirmed" if confirmed else "written-not-confirmed"
-    facts = back or replace(before, mode=Mode.OTHER, version=None, security_counter=None)
+    facts = back or replace(seen_without_answer(hands.bus, before), version=None, security_counter=None)
     return _receipt(hands, prepared, facts, result, written=written, times=steps.times)
 
 

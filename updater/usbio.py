@@ -18,7 +18,7 @@ import usb.core
 import usb.util
 
 from updater.dfu.layout import parse_layout
-from updater.dfu.scripts import drive
+from updater.dfu.scripts import drive, select
 from updater.dfu.words import (
     FIRST_BLOCK,
     Answer,
@@ -42,6 +42,9 @@ from updater.facts import IDENTITY_BYTES, ApplicationIdentity, RomFacts
 
 ROM_USB = "0483:df11"
 """Every STM32 ROM bootloader has this vid:pid, and so do some that are not (facts 2.2)."""
+
+FLASH_ALTERNATE = 0
+"""The ROM's first alternate setting is its flash (AN3156)."""
 
 IDENTITY_REQUEST = 0x55
 _POLL_MS = 50
@@ -148,7 +151,10 @@ class Bus:
                 raise UsbFailed(f"the device on port {attached.port} has no DFU interface")
             usb.util.claim_interface(attached.device, settings[0].bInterfaceNumber)
         try:
-            yield Wire(attached.device, settings, self.clock)
+            wire = Wire(attached.device, settings, self.clock)
+            if len(settings) > 1:  # another tool may have left the option bytes selected
+                wire.run(_flash_selected())
+            yield wire
         finally:
             with _quietly():
                 usb.util.dispose_resources(attached.device)
@@ -200,6 +206,13 @@ class Wire:
         """A USB bus reset, for an application that does not leave the bus by itself."""
         with _quietly():
             self._device.reset()
+
+
+def _flash_selected() -> Script[None]:
+    try:
+        yield from select(FLASH_ALTERNATE)
+    except WireError as error:
+        raise UsbFailed(f"the device's flash cannot be selected: {error}") from error
 
 
 def read_identity(attached: Attached) -> ApplicationIdentity | None:

@@ -93,7 +93,7 @@ def get_status() -> Script[Status]:
 
 
 def select(alternate: int) -> Script[None]:
-    """SET_INTERFACE, which leaves a ROM in dfuIDLE."""
+    """SET_INTERFACE: choose the memory that this alternate setting stands for."""
     yield Select(alternate)
 
 
