@@ -21,8 +21,7 @@ import msgspec
 from semver import Version
 
 from updater.channel import UpdateSite
-from updater.console import install, request_for, show_devices, with_options
-from updater.errors import UpdaterError
+from updater.console import install, request_for, show_devices
 from updater.facts import Channel, Segment
 from updater.gate import verify_bundle
 from updater.host import Home, today
@@ -38,9 +37,8 @@ from updater.usbio import Bus
 from updater.vendor import Product, parse_vendor
 
 OLD = Version(1, 0, 0)
-DEVICES: dict[str, dict[str, Any]] = {
+SILICON: dict[str, dict[str, Any]] = {
     "demo-widget": {"revision": "V", "rom_version": 0x91},  # the chips that stop other tools
-    "demo-gadget": {},
 }
 
 
@@ -52,42 +50,43 @@ def run_demo(face: Face, *, keep: Path | None, fast: bool) -> int:
     with _folder(keep) as folder, as_file(files("updater.demo")) as vendor, _served(vendor / "site") as url:
         home = _home(vendor, url)
         face.say(f"The demo vendor's update site is served at {url}\n")
-        for product, options in DEVICES.items():
-            status = _update_one(face, home, folder, product, options, fast=fast, keep=keep is not None)
+        for product in home.vendor.products:
+            with _plugged_in(home, folder, product, fast=fast) as hands:
+                status = _update(face, hands, product, say_where=keep is not None)
             if status:
                 return status
     return 0
 
 
-def _update_one(
-    face: Face,
-    home: Home,
-    folder: Path,
-    product_id: str,
-    options: dict[str, Any],
-    *,
-    fast: bool,
-    keep: bool,
-) -> int:
-    """One product: plug a virtual device in, look at it, open an update link."""
-    product = home.vendor.product(product_id)
-    if product is None:
-        raise UpdaterError(f"the demo vendor has no product {product_id}")
-    lab = folder / product_id
+def _update(face: Face, hands: Hands, product: Product, *, say_where: bool) -> int:
+    """What a customer does: look at the device, open an update link."""
+    face.say(f"$ updater devices            (a virtual {product.title} is plugged in)")
+    show_devices(hands, face, explain=False)
+    newest = Link(product=product.id, channel=Channel.STABLE, version=None)
+    link = format_link(newest, hands.home.vendor.link.scheme)
+    face.say(f"\n$ updater install {link}")
+    status = install(hands, face, request_for(link, hands.home.vendor), yes=True, say_where=say_where)
+    face.say("")
+    return status
+
+
+@contextmanager
+def _plugged_in(home: Home, folder: Path, product: Product, *, fast: bool) -> Iterator[Hands]:
+    """A virtual device of this product, with version 1.0.0 unless it was kept from an earlier demo."""
+    lab = folder / product.id
     with open_store(folder / "state", home.embedded_root) as store:
         site = UpdateSite(home.vendor, home.embedded_root, store.channel_folder)
         if not lab.exists():
-            firmware = _old_firmware(site, home, product_id)
             add_board(
                 lab,
                 chip=product.chips[0],
-                name=product_id,
+                name=product.id,
                 product=_for_lab(product),
-                segments=firmware,
-                **options,
+                segments=_old_firmware(site, home, product.id),
+                **SILICON.get(product.id, {}),
             )
         with open_lab(lab, VirtualClock() if fast else RealClock()) as virtual:
-            hands = Hands(
+            yield Hands(
                 bus=Bus(virtual.backend, virtual.clock),
                 site=site,
                 store=store,
@@ -95,19 +94,8 @@ def _update_one(
                 silicon=the_table(),
                 now=today(),
                 virtual=True,
-                clock="virtual" if fast else "real",
+                clock=virtual.clock.kind,
             )
-            face.say(f"$ updater devices            (a virtual {product.title} is plugged in)")
-            show_devices(hands, face, explain=False)
-            link = format_link(
-                Link(product=product_id, channel=Channel.STABLE, version=None), home.vendor.link.scheme
-            )
-            face.say(f"\n$ updater install {link}")
-            request = request_for(link, home.vendor)
-            request = with_options(request, device=None, as_product=None, again=False)
-            status = install(hands, face, request, yes=True, say_where=keep)
-            face.say("")
-            return status
 
 
 def _old_firmware(site: UpdateSite, home: Home, product: str) -> tuple[Segment, ...]:
