@@ -161,7 +161,10 @@ def _stopped_at_work() -> Iterator[None]:
 def _ask_once(face: Face, prepared: Prepared, *, yes: bool) -> None:
     for wanted in prepared.verdict.confirmations:
         face.typed(wanted)
-    if not yes and not face.ask(f"Update {prepared.plan.title if prepared.plan else ''} now?"):
+    question = f"Update {prepared.product.title} now?"
+    if yes:
+        face.say(f"{question} yes")
+    elif not face.ask(question):
         raise Cancelled("the question was not answered with yes")
 
 

@@ -6,6 +6,7 @@ Both count milliseconds as the device feels them, from an arbitrary start.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from typing import ClassVar, Literal, Protocol
 
@@ -45,8 +46,10 @@ class VirtualClock:
 class RealClock:
     """The machine's own clock, `factor` times as fast: with 10, a second of the device takes 100 ms.
 
-    The operating system wakes a sleeper a little late. What one sleep took too long the next ones take
-    less, so that thousands of one-millisecond transfers last as long as the device's model says.
+    The operating system wakes a sleeper a little late. This clock stands still for what a sleep took too
+    long, and the next sleeps take that much less: a sleep is exactly as long as was asked for on this
+    clock, and thousands of one-millisecond transfers last as long as the device's model says. The debt is
+    each thread's own, for one thread's late waking must not turn back another's time.
     Raises Usage for a factor with which no time would pass, or all of it.
     """
 
@@ -56,16 +59,22 @@ class RealClock:
         if not 0 < factor < math.inf:
             raise Usage(f"a clock cannot run {factor:g} times as fast", advice="Name a factor above 0.")
         self._factor = factor
-        self._overslept_s = 0.0
+        self._debt = _Debt()
 
     def now_ms(self) -> float:
-        return time.monotonic() * 1000.0 * self._factor
+        return (time.monotonic() - self._debt.overslept_s) * 1000.0 * self._factor
 
     def sleep_ms(self, ms: float) -> None:
-        wanted_s = ms / 1000.0 / self._factor - self._overslept_s
-        if wanted_s <= 0:
-            self._overslept_s = -wanted_s
-            return
-        started_s = time.perf_counter()
-        time.sleep(wanted_s)
-        self._overslept_s = time.perf_counter() - started_s - wanted_s
+        wanted_s = max(ms, 0.0) / 1000.0 / self._factor
+        paid_s = min(self._debt.overslept_s, wanted_s)
+        self._debt.overslept_s -= paid_s
+        if wanted_s > paid_s:
+            started_s = time.monotonic()
+            time.sleep(wanted_s - paid_s)
+            self._debt.overslept_s += time.monotonic() - started_s - (wanted_s - paid_s)
+
+
+class _Debt(threading.local):
+    """Seconds that this thread has slept too long and not made up for yet."""
+
+    overslept_s = 0.0

@@ -38,6 +38,8 @@ READ_UNPROTECT = 0x92
 COMMANDS = bytes([0x00, Command.SET_ADDRESS, Command.ERASE, READ_UNPROTECT])
 """The answer to UPLOAD of block 0, "Get" (AN3156)."""
 WORD_BYTES = 4
+_ROUNDING_MS = 0.001
+"""Waiting until a moment, in floating point, may end a hair before it."""
 FOREIGN_STATE = 15
 """bState of ST's library after an unreadable UPLOAD: outside the standard."""
 
@@ -480,7 +482,7 @@ class Rom:
 
     def _start_flash(self) -> None:
         """A flash operation begins. AN2606 table 136: before the hardware has ended the last, it can hang."""
-        if self.clock.now_ms() < self._flash_busy_until_ms:
+        if self.clock.now_ms() < self._flash_busy_until_ms - _ROUNDING_MS:
             if self.behaves.command_before_done_hangs:
                 self.hung = True
                 self.violations.append("a flash operation before the last one had ended")
