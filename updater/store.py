@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -165,22 +166,20 @@ def open_store(state: Path, embedded_root: bytes) -> Iterator[Store]:
         yield Store(folder)
 
 
-if os.name == "nt":  # pragma: no cover - the branch of the other system
+if sys.platform == "win32":
+    import msvcrt
 
     def _lock(descriptor: int) -> bool:
-        import msvcrt
-
         try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined] # Windows only
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
         return True
 
 else:
+    import fcntl
 
     def _lock(descriptor: int) -> bool:
-        import fcntl
-
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
