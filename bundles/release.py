@@ -25,6 +25,7 @@ from updater.manifest import (
     format_manifest,
     parse_manifest,
 )
+from updater.report import bundle_line
 from updater.trust import PAYLOAD_TYPE, Envelope, Root, format_envelope, parse_envelope, walk_roots
 from updater.vendor import Vendor
 
@@ -145,35 +146,14 @@ def describe(draft: Draft) -> list[str]:
 
 
 def as_json(draft: Draft) -> dict[str, object]:
-    """A bundle as the JSON line of `updater verify` (architecture section 4), with what is missing."""
-    manifest = draft.manifest
-    return {
-        "type": "bundle",
-        "exit": 0,
-        "product": manifest.product,
-        "version": str(manifest.version),
-        "security_counter": manifest.security_counter,
-        "channels": list(manifest.channels),
-        "hardware": list(manifest.hardware),
-        "images": [
-            {
-                "address": f"0x{part.address:08X}",
-                "length": part.length,
-                "sha256": part.sha256,
-                "for": {
-                    "dev_ids": [f"0x{dev_id:03X}" for dev_id in image.for_.dev_ids],
-                    "revisions": list(image.for_.revisions),
-                    "rom_versions": [f"0x{rom:02X}" for rom in image.for_.rom_versions],
-                },
-            }
-            for image in manifest.images
-            for part in image.segments
-        ],
-        "signed_by": list(draft.signed_by),
-        "threshold": draft.threshold,
-        "root_version": draft.root.version,
-        "manifest_sha256": draft.manifest_sha256,
-    }
+    """A bundle as the JSON line of `updater verify` (docs/json.md), however many have signed it yet."""
+    return bundle_line(
+        draft.manifest,
+        signed_by=draft.signed_by,
+        threshold=draft.threshold,
+        root_version=draft.root.version,
+        manifest_sha256=draft.manifest_sha256,
+    )
 
 
 def _manifest(recipe: Recipe, images: tuple[Image, ...]) -> Manifest:

@@ -1,4 +1,4 @@
-"""Who is connected, and how do we know (architecture decision 4).
+"""Who is connected, and how do we know (docs/decisions/0006).
 
 An application says who it is. In the ROM every STM32 looks alike: there the product is proved by the
 serial that was foretold, by a product header in flash, or by a journal together with sectors that still

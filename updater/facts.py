@@ -29,7 +29,7 @@ class Mode(StrEnum):
 
 
 class IdentityFrom(StrEnum):
-    """How the product is known (architecture decision 4). Only `none` and `person` are not proof."""
+    """How the product is known (docs/decisions/0006). Only `none` and `person` are not proof."""
 
     APPLICATION = "application"
     UID = "uid"

@@ -1,4 +1,4 @@
-"""Flashing: a plan is carried out on an open bootloader, in the safe order (architecture decision 7).
+"""Flashing: a plan is carried out on an open bootloader, in the safe order (docs/safe-order.md).
 
 Every sector is erased, proved blank, written and read back before the next one is touched; the sector
 with the vector table comes first and its first granule last of all. So at any moment the device either

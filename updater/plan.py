@@ -3,7 +3,7 @@
 `make_plan` is pure: device, bundle, product and silicon in, a frozen `Plan` or a refusal out. The plan
 prints itself, is compared whole in tests, and is all that the hands are given.
 
-The safe order (architecture decision 7) is laid down here: the sector with the vector table comes first,
+The safe order (docs/safe-order.md) is laid down here: the sector with the vector table comes first,
 its first granule (initial SP and reset vector) is held back and written last of all, so that no mixture
 of old and new can ever start.
 """
@@ -189,7 +189,7 @@ def _silicon_words(wanted: ImageFor | None, facts: DeviceFacts) -> str:
 
 
 def _recovery(product: Product, behaviour: Behaviour) -> Recovery:
-    """How a device comes back after a cut (decision 9); the policy has refused those that cannot."""
+    """How a device comes back after a cut; the policy has refused those that cannot."""
     recovery = product.recovery
     if recovery.kind is RecoveryKind.EMPTY_CHECK and not behaviour.chip.empty_check.value:
         raise Refused(

@@ -14,7 +14,7 @@ from semver import Version
 from updater.errors import UpdaterError
 from updater.events import Progressed, Step
 from updater.facts import DeviceFacts, IdentityFrom, Limitation
-from updater.manifest import Bundle, Image
+from updater.manifest import Image, Manifest
 from updater.plan import Plan
 
 Line = dict[str, Any]
@@ -126,9 +126,10 @@ def error_line(error: UpdaterError) -> Line:
     }
 
 
-def bundle_line(bundle: Bundle) -> Line:
-    """What `updater verify` found."""
-    manifest = bundle.manifest
+def bundle_line(
+    manifest: Manifest, *, signed_by: tuple[str, ...], threshold: int, root_version: int, manifest_sha256: str
+) -> Line:
+    """What `updater verify` and `bundles show` found."""
     return {
         "type": "bundle",
         "exit": 0,
@@ -138,10 +139,10 @@ def bundle_line(bundle: Bundle) -> Line:
         "channels": list(manifest.channels),
         "hardware": list(manifest.hardware),
         "images": [line for image in manifest.images for line in _segments(image)],
-        "signed_by": list(bundle.signed_by),
-        "threshold": bundle.threshold,
-        "root_version": bundle.root_version,
-        "manifest_sha256": bundle.manifest_sha256,
+        "signed_by": list(signed_by),
+        "threshold": threshold,
+        "root_version": root_version,
+        "manifest_sha256": manifest_sha256,
     }
 
 

@@ -103,7 +103,15 @@ class JsonFace(_Answers):
             self._write(device_line(facts))
 
     def bundle(self, bundle: Bundle) -> None:
-        self._write(bundle_line(bundle))
+        self._write(
+            bundle_line(
+                bundle.manifest,
+                signed_by=bundle.signed_by,
+                threshold=bundle.threshold,
+                root_version=bundle.root_version,
+                manifest_sha256=bundle.manifest_sha256,
+            )
+        )
 
     def plan(self, plan: Plan) -> None:
         self._write(plan_line(plan))

@@ -41,7 +41,7 @@ from updater.errors import CannotOpen, UsbFailed
 from updater.facts import IDENTITY_BYTES, ApplicationIdentity, RomFacts
 
 ROM_USB = "0483:df11"
-"""Every STM32 ROM bootloader has this vid:pid, and so do some that are not (facts 2.2)."""
+"""The vid:pid of STM32 ROM bootloaders, and of clones and own loaders that are none."""
 
 FLASH_ALTERNATE = 0
 """The ROM's first alternate setting is its flash (AN3156)."""

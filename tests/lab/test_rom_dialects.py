@@ -1,4 +1,4 @@
-"""Where DFU 1.1 and AN3156 allow nothing: STALL and dfuERROR, or as ST's library does it (facts 1.5b)."""
+"""Where DFU 1.1 and AN3156 allow nothing: STALL and dfuERROR, or as ST's usbd_dfu.c does it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from updater.errors import DeviceIs, UpdaterError, every_error
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
-# architecture, section 4
+# the contract of the README
 EXIT_STATUSES = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 70}
 
 

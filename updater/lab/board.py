@@ -326,7 +326,7 @@ class Board:
         return self._endpoint0.control(bmRequestType, bRequest, wValue, wIndex, data_or_length)
 
     def _class_descriptor(self, rom: Rom, kind: int, data_or_length: bytes | int, timeout_ms: float) -> bytes:
-        """A functional descriptor asked for by itself: one ROM hangs (facts 1.4), ST's library answers it."""
+        """A functional descriptor asked for by itself: the C5 ROM hangs, ST's library answers it."""
         assert self._endpoint0 is not None
         if rom.dialect is Dialect.ST_LIBRARY and kind == DFU_FUNCTIONAL and isinstance(data_or_length, int):
             function = self._endpoint0.face.function
