@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from string import hexdigits
 
 from securesystemslib.signer import Signer
 
@@ -16,7 +17,7 @@ from updater.errors import Cancelled, UpdaterError, Usage
 from updater.facts import Channel
 from updater.vendor import Kind, Vendor, parse_vendor
 
-from . import keys, pages, release, root
+from . import choice, export, keys, pages, release, root
 from .demo.make import DEFAULT_URL, make_demo
 from .files import read_file, write_file
 from .recipe import parse_recipe
@@ -118,6 +119,8 @@ def _build(chosen: argparse.Namespace) -> None:
     bundle = release.build(recipe, chosen.recipe.parent, roots, vendor=vendor)
     write_file(chosen.output, bundle)
     print("\n".join(release.describe(release.read_draft(bundle))))
+    for sentence in choice.warnings(recipe):
+        print(f"bundles: {sentence}", file=sys.stderr)
 
 
 def _sign(chosen: argparse.Namespace) -> None:
@@ -138,6 +141,21 @@ def _show(chosen: argparse.Namespace) -> None:
     else:
         print("\n".join(release.describe(draft)))
         print(f"file sha256 {hashlib.sha256(data).hexdigest()}, {len(data)} bytes")
+
+
+def _export(chosen: argparse.Namespace) -> None:
+    if chosen.output.suffix.lower() != ".dfu":
+        raise Usage(f"{chosen.output} is not a .dfu file", advice="Name the output F.dfu.")
+    data = read_file(chosen.bundle)
+    draft = release.read_draft(data)
+    image = export.pick_image(draft.manifest, chosen.image)
+    dfuse = export.export_dfuse(data, draft.manifest, image, bcd_device=chosen.bcd_device)
+    write_file(chosen.output, dfuse)
+    print(f"{draft.manifest.product} {draft.manifest.version}, {release.signature_words(draft)}")
+    print("\n".join(release.describe_image(image)))
+    print(f"file sha256 {hashlib.sha256(dfuse).hexdigest()}, {len(dfuse)} bytes")
+    words = "a .dfu file carries no signature and does not ask for the chip: for factory tools only"
+    print(f"bundles: {words}", file=sys.stderr)
 
 
 def _site_new(chosen: argparse.Namespace) -> None:
@@ -181,6 +199,13 @@ def _vendor(folder: Path) -> Vendor:
     except UnicodeDecodeError as error:
         raise Usage(f"{folder / 'vendor.toml'} is not UTF-8 text", advice="Save it as UTF-8.") from error
     return parse_vendor(text, allow_loopback_http=True)
+
+
+def _bcd(text: str) -> int:
+    digits = text.removeprefix("0x")
+    if not 1 <= len(digits) <= 4 or not set(digits.lower()) <= set(hexdigits):
+        raise argparse.ArgumentTypeError(f"{text!r} is not four hex digits, as in 0x2200")
+    return int(digits, 16)
 
 
 def _ask(question: str, chosen: argparse.Namespace) -> None:
@@ -308,6 +333,14 @@ def _add_release_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     show.add_argument("bundle", type=Path, metavar="FILE.fwb")
     show.add_argument("--json", action="store_true", help="print one JSON object for programs")
     show.set_defaults(run=_show)
+    out = commands.add_parser("export", help="write one image as a DfuSe file, for factory tools")
+    out.add_argument("bundle", type=Path, metavar="FILE.fwb")
+    out.add_argument("--image", metavar="NAME", help="needed where the bundle has several")
+    out.add_argument(
+        "--bcd-device", type=_bcd, default=0, metavar="0xNNNN", help="for the file's suffix (default: 0)"
+    )
+    out.add_argument("-o", "--output", type=Path, required=True, metavar="F.dfu")
+    out.set_defaults(run=_export)
 
 
 def _add_site_commands(commands: _Commands[argparse.ArgumentParser]) -> None:

@@ -6,14 +6,18 @@ from collections.abc import Iterator, Sequence
 
 from updater.errors import Refused, Usage
 from updater.facts import Sector, Segment
-from updater.silicon import the_table
+from updater.silicon import Chip, the_table
 from updater.vendor import Keep, Product, RecoveryKind, Vendor
 
+from .placement import chips_of, part_sectors
 from .recipe import Recipe, RecipeImage
 
 
-def check_descriptor(recipe: Recipe, image: RecipeImage, segments: Sequence[Segment], vendor: Vendor) -> None:
-    """Raises Usage where recipe and vendor.toml disagree, Refused for what no device should be given."""
+def described_product(recipe: Recipe, vendor: Vendor) -> Product:
+    """The product in vendor.toml that a release is for.
+
+    Raises Usage where recipe and vendor.toml disagree, Refused for what no device should be given.
+    """
     product = vendor.product(recipe.product)
     if product is None:
         raise Usage(f"vendor.toml has no product {recipe.product!r}", advice="Add it, or correct the recipe.")
@@ -29,14 +33,20 @@ def check_descriptor(recipe: Recipe, image: RecipeImage, segments: Sequence[Segm
             f"{recipe.product} has no way to recover from an update that was cut off",
             advice="Describe one under `recovery` in vendor.toml.",
         )
-    _refuse_foreign_chips(image, product)
-    _refuse_kept(image, segments, product)
+    for image in recipe.images:
+        _refuse_foreign_chips(image, product)
+    return product
+
+
+def chips_made_with(product: Product) -> tuple[Chip, ...]:
+    """The silicon table's rows for the product's chips."""
+    rows = (the_table().by_id(name) for name in product.chips)
+    return tuple(row for row in rows if row is not None)
 
 
 def _refuse_foreign_chips(image: RecipeImage, product: Product) -> None:
     """An image for a chip that the product is not made with would never find a device."""
-    table = the_table()
-    made_with = {chip.dev_id.value for name in product.chips if (chip := table.by_id(name)) is not None}
+    made_with = {chip.dev_id.value for chip in chips_made_with(product)}
     if foreign := set(image.for_.dev_ids) - made_with:
         raise Usage(
             f"image {image.name} is for DEV_ID 0x{min(foreign):03X}, but {product.id} is made with "
@@ -45,10 +55,10 @@ def _refuse_foreign_chips(image: RecipeImage, product: Product) -> None:
         )
 
 
-def _refuse_kept(image: RecipeImage, segments: Sequence[Segment], product: Product) -> None:
-    """Flash is erased by sector: what lies in the same sector as an image goes with it."""
+def refuse_kept(image: RecipeImage, segments: Sequence[Segment], product: Product) -> None:
+    """Flash is erased by sector: what lies in the same sector as an image goes with it. Raises Refused."""
     for keep in product.keep:
-        for sector in _places(image, keep):
+        for sector in _sectors_of(image, keep, product):
             for part in segments:
                 if part.address < sector.end and sector.address < part.end:
                     raise Refused(
@@ -58,14 +68,9 @@ def _refuse_kept(image: RecipeImage, segments: Sequence[Segment], product: Produ
                     )
 
 
-def _places(image: RecipeImage, keep: Keep) -> Iterator[Sector]:
-    """The sectors that a keep region touches; the region itself where the silicon is not in the table."""
-    table = the_table()
-    for dev_id in image.for_.dev_ids:
-        chip = table.by_dev_id(dev_id)
-        if chip is None:
-            yield Sector(address=keep.address, size=keep.length)
-            continue
-        for sector in chip.flash.sectors:
+def _sectors_of(image: RecipeImage, keep: Keep, product: Product) -> Iterator[Sector]:
+    """The sectors, of all chips that the image is for, which a keep region touches."""
+    for chip in chips_of(f"image {image.name}", image.for_):
+        for sector in part_sectors(chip, product):
             if sector.address < keep.end and keep.address < sector.end:
                 yield sector

@@ -1,43 +1,28 @@
-"""`release.toml`: what goes into a release, and the firmware files it is made from.
-
-Every input becomes plain segments (address and bytes). Only this side reads .hex, .elf and DfuSe files;
-what customers run writes raw segments and parses none of these.
-"""
+"""`release.toml`: what goes into a release, and which firmware files it is made from."""
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from intelhex import IntelHex, IntelHexError
+from msgspec import Meta
 from semver import Version
 
 from updater.errors import Usage
 from updater.facts import HEADER_BYTES, Channel, ProductHeader, Segment, parse_version
 from updater.manifest import ImageFor
 
-from .files import read_file
-
-_DFUSE_PREFIX = struct.Struct("<5sBIB")
-_DFUSE_TARGET = struct.Struct("<6sBI255s2I")
-_DFUSE_ELEMENT = struct.Struct("<2I")
-_DFUSE_SUFFIX = struct.Struct("<4H3sBI")
-_DFUSE_VERSION = 0x011A
+from .firmware import merge, read_firmware
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A firmware file, relative to the recipe. Only a .bin needs (and takes) an address."""
 
     file: str
-    address: int | None = None
+    address: Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)] | None = None
 
 
 class RecipeImage(
@@ -48,6 +33,12 @@ class RecipeImage(
     name: str
     for_: ImageFor
     inputs: tuple[Input, ...]
+
+
+class NotFor(ImageFor, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Silicon that deliberately has no image, and why; for the builder only, no manifest has it."""
+
+    because: Annotated[str, Meta(pattern=r"\S")]
 
 
 class Recipe(
@@ -67,6 +58,7 @@ class Recipe(
     min_tool: Version
     notes: str
     images: tuple[RecipeImage, ...]
+    not_for: tuple[NotFor, ...] = ()
     roots: tuple[str, ...] = ()
     header_address: int | None = None
     from_min_version: Version | None = None
@@ -83,99 +75,16 @@ def parse_recipe(text: bytes) -> Recipe:
 
 def image_segments(recipe: Recipe, image: RecipeImage, folder: Path) -> tuple[Segment, ...]:
     """The image's bytes, sorted and joined. Raises Usage: overlap, unreadable file, wrong header."""
-    parts = [part for entry in image.inputs for part in read_segments(entry, folder)]
+    parts = [
+        (entry.file, part)
+        for entry in image.inputs
+        for part in read_firmware(folder / entry.file, entry.address)
+    ]
     segments = merge(parts)
     if not segments:
         raise Usage(f"image {image.name} contains no bytes", advice="Check its inputs.")
     _check_header(recipe, image, segments)
     return segments
-
-
-def read_segments(entry: Input, folder: Path) -> list[Segment]:
-    """The segments of one firmware file. Raises Usage."""
-    data = read_file(folder / entry.file)
-    suffix = Path(entry.file).suffix.lower()
-    if (suffix == ".bin") != (entry.address is not None):
-        what = "needs an address" if suffix == ".bin" else "carries its own addresses"
-        raise Usage(f"{entry.file}: a {suffix} file {what}", advice="Correct the recipe.")
-    if suffix == ".bin":
-        return [Segment(address=entry.address or 0, data=data)]
-    readers = {".hex": _hex_segments, ".elf": _elf_segments, ".dfu": dfuse_segments}
-    if suffix not in readers:
-        raise Usage(f"{entry.file}: only .bin, .hex, .elf and .dfu are read", advice="Convert the file.")
-    try:
-        return readers[suffix](data)
-    except (IntelHexError, ELFError, ValueError, struct.error) as error:
-        raise Usage(f"{entry.file} cannot be read: {error}", advice="Build the firmware again.") from error
-
-
-def merge(parts: Sequence[Segment]) -> tuple[Segment, ...]:
-    """Sorted by address, neighbours joined. Raises Usage when two parts claim the same address."""
-    merged: list[Segment] = []
-    for part in sorted((part for part in parts if part.data), key=lambda part: part.address):
-        last = merged[-1] if merged else None
-        if last is not None and part.address < last.end:
-            raise Usage(
-                f"two inputs both fill the bytes from 0x{part.address:08X}",
-                advice="Take one of them out, or move it.",
-            )
-        if last is not None and part.address == last.end:
-            merged[-1] = Segment(address=last.address, data=last.data + part.data)
-        else:
-            merged.append(part)
-    return tuple(merged)
-
-
-def dfuse_segments(data: bytes) -> list[Segment]:
-    """The elements of a DfuSe file (UM0391), from its only target.
-
-    The suffix's CRC is over everything before it, inverted as in DFU 1.1 appendix B. Raises ValueError, or
-    struct.error for a file that ends too early.
-    """
-    body, suffix = data[: -_DFUSE_SUFFIX.size], data[-_DFUSE_SUFFIX.size :]
-    *_, version, mark, length, crc = _DFUSE_SUFFIX.unpack(suffix)
-    if mark != b"UFD" or length != _DFUSE_SUFFIX.size or version != _DFUSE_VERSION:
-        raise ValueError("it has no DfuSe suffix")
-    if crc != zlib.crc32(data[:-4]) ^ 0xFFFF_FFFF:
-        raise ValueError("its CRC is wrong: the file is damaged")
-    mark, version, size, targets = _DFUSE_PREFIX.unpack_from(body)
-    if mark != b"DfuSe" or version != 1 or size != len(body):
-        raise ValueError("it has no DfuSe prefix, or says a wrong size")
-    if targets != 1:
-        raise ValueError(f"it has {targets} targets; only one, the internal flash, can be written")
-    at = _DFUSE_PREFIX.size
-    mark, alternate, _, _, size, elements = _DFUSE_TARGET.unpack_from(body, at)
-    at += _DFUSE_TARGET.size
-    if mark != b"Target" or alternate != 0 or at + size != len(body):
-        raise ValueError("its target is not alternate setting 0, or says a wrong size")
-    segments = []
-    for _ in range(elements):
-        address, size = _DFUSE_ELEMENT.unpack_from(body, at)
-        at += _DFUSE_ELEMENT.size + size
-        if at > len(body):
-            raise ValueError("an element is longer than the file")
-        segments.append(Segment(address=address, data=body[at - size : at]))
-    if at != len(body):
-        raise ValueError("bytes follow the last element")
-    return segments
-
-
-def _hex_segments(data: bytes) -> list[Segment]:
-    content = IntelHex()
-    content.loadhex(io.StringIO(data.decode("ascii")))
-    return [
-        Segment(address=start, data=bytes(content.tobinarray(start=start, end=end - 1)))
-        for start, end in content.segments()
-    ]
-
-
-def _elf_segments(data: bytes) -> list[Segment]:
-    """LOAD segments by physical address: where the bytes lie in flash, not where they run."""
-    return [
-        Segment(address=part["p_paddr"], data=part.data())
-        for part in ELFFile(io.BytesIO(data)).iter_segments("PT_LOAD")
-        if part["p_filesz"]
-    ]
 
 
 def _check_header(recipe: Recipe, image: RecipeImage, segments: Sequence[Segment]) -> None:

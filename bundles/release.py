@@ -29,9 +29,11 @@ from updater.report import bundle_line
 from updater.trust import PAYLOAD_TYPE, Envelope, Root, format_envelope, parse_envelope, walk_roots
 from updater.vendor import Vendor
 
-from .descriptor import check_descriptor
+from .choice import check_choice
+from .descriptor import described_product, refuse_kept
 from .files import read_file
 from .keys import name_of
+from .placement import place
 from .recipe import Recipe, RecipeImage, image_segments
 
 
@@ -65,11 +67,13 @@ def build(
     if chain.versions != roots:
         raise NotTrusted("the roots are not an unbroken chain", advice="List all of them, oldest first.")
     members = {f"root/{chain.version - len(roots) + 1 + n}.root.json": root for n, root in enumerate(roots)}
+    product = described_product(recipe, vendor) if vendor is not None else None
+    check_choice(recipe, product)
     images = []
     for image in recipe.images:
-        segments = image_segments(recipe, image, folder)
-        if vendor is not None:
-            check_descriptor(recipe, image, segments, vendor)
+        segments = place(image.name, image.for_, image_segments(recipe, image, folder), product)
+        if product is not None:
+            refuse_kept(image, segments, product)
         images.append(_image(image, segments))
         members |= {_file(image, part): part.data for part in segments}
     payload = format_manifest(_manifest(recipe, tuple(images)))
@@ -135,14 +139,22 @@ def describe(draft: Draft) -> list[str]:
     if manifest.accept_no_recovery:
         words.append("ACCEPTS DEVICES WITHOUT A WAY TO RECOVER")
     for image in manifest.images:
-        words.append(f"image {image.name} for {_silicon(image)}")
-        words += [
-            f"  0x{part.address:08X} {part.length} bytes sha256 {part.sha256}" for part in image.segments
-        ]
-    words.append(f"manifest sha256 {draft.manifest_sha256}")
+        words += describe_image(image)
+    return [*words, f"manifest sha256 {draft.manifest_sha256}", signature_words(draft)]
+
+
+def signature_words(draft: Draft) -> str:
+    """Who has signed, and how many must."""
     signers = ", ".join(draft.signed_by) or "nobody"
-    words.append(f"signed by {signers} ({len(draft.signed_by)} of {draft.threshold} needed signatures)")
-    return words
+    return f"signed by {signers} ({len(draft.signed_by)} of {draft.threshold} needed signatures)"
+
+
+def describe_image(image: Image) -> list[str]:
+    """One image in words: the silicon it is for, and its segments."""
+    return [
+        f"image {image.name} for {_silicon(image)}",
+        *(f"  0x{part.address:08X} {part.length} bytes sha256 {part.sha256}" for part in image.segments),
+    ]
 
 
 def as_json(draft: Draft) -> dict[str, object]:

@@ -41,7 +41,10 @@ Hardware = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,7}\Z")]
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,63}\Z")]
 File = Annotated[str, Meta(pattern=r"\Aimages/[a-z0-9][a-z0-9._-]{0,63}\Z")]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-Revision = Annotated[str, Meta(pattern=r"\A[A-Z0-9]{1,4}\Z")]
+Revision = Annotated[str, Meta(pattern=r"\A[A-Z0-9.]{1,4}\Z")]
+"""As the silicon table has it: a letter mostly, "2.1" on the WB55."""
+RomVersion = Annotated[int, Meta(ge=0, le=0xFFFF)]
+"""The bootloader ID that AN2606 table 226 lists: one byte, two on the C5."""
 
 
 class ManifestSegment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,7 +65,15 @@ class ImageFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     dev_ids: Annotated[tuple[Annotated[int, Meta(ge=0, le=0xFFF)], ...], Meta(min_length=1, max_length=16)]
     revisions: Annotated[tuple[Revision, ...], Meta(max_length=16)] = ()
-    rom_versions: Annotated[tuple[Annotated[int, Meta(ge=0, le=0xFF)], ...], Meta(max_length=16)] = ()
+    rom_versions: Annotated[tuple[RomVersion, ...], Meta(max_length=16)] = ()
+
+    def fits(self, *, dev_id: int, revision: str | None, rom_version: int | None) -> bool:
+        """Whether silicon of which this is known is meant. A restriction on something unknown is not met."""
+        return (
+            dev_id in self.dev_ids
+            and (not self.revisions or revision in self.revisions)
+            and (not self.rom_versions or rom_version in self.rom_versions)
+        )
 
     def overlaps(self, other: ImageFor) -> bool:
         """Whether some silicon is meant by both."""

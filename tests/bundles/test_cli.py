@@ -11,8 +11,10 @@ import pytest
 
 from bundles.cli import main
 from bundles.demo.make import DemoVendor
+from updater.silicon import the_table
 from updater.vendor import parse_vendor
 
+REPOSITORY = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
 
 
@@ -74,6 +76,33 @@ def test_a_missing_file_and_a_wrong_word_are_usage(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["frobnicate"])
     assert caught.value.code == 2
+
+
+def test_a_release_split_by_revision_is_built_with_a_warning(
+    demo_vendor: DemoVendor, tmp_path: Path, capsys: Captured
+) -> None:
+    firmware = REPOSITORY / "bundles/demo/firmware/images/demo-widget-1.1.0.hex"
+    text = (REPOSITORY / "bundles/demo/recipes/demo-widget-1.1.0.toml").read_text("utf-8")
+    text = text.replace("../firmware/images/demo-widget-1.1.0.hex", firmware.as_posix())
+    root = demo_vendor.folder / "vendor/root.json"
+    build = ["build", str(tmp_path / "release.toml"), "--root", str(root), "-o", str(tmp_path / "x.fwb")]
+    (tmp_path / "release.toml").write_text(text)
+    assert main(build) == 0
+    assert capsys.readouterr().err == ""
+    split = text.replace("dev_ids = [0x450]", 'dev_ids = [0x450], revisions = ["V"]')
+    (tmp_path / "release.toml").write_text(split)
+    assert main(build) == 2
+    said = capsys.readouterr().err
+    assert "no image for STM32H742/743" in said
+    assert "say under not_for in the recipe why" in said
+    (row,) = (row for row in the_table().chip if row.dev_id.value == 0x450)
+    others = json.dumps([one.letter for one in row.revisions if one.letter != "V"])
+    gap = f'not_for = [{{ dev_ids = [0x450], revisions = {others}, because = "not made" }}]\n[[image]]'
+    (tmp_path / "release.toml").write_text(split.replace("[[image]]", gap))
+    assert main(build) == 0
+    said = capsys.readouterr().err
+    assert "bundles: STM32H742/743" in said
+    assert "whose revision cannot be read, or is newer than this release, will be refused" in said
 
 
 def test_a_new_key_prints_its_id_and_never_its_secret(

@@ -10,11 +10,12 @@ import pytest
 from securesystemslib.signer import CryptoSigner
 
 from bundles.demo.make import DemoVendor
-from bundles.recipe import Recipe, parse_recipe
+from bundles.recipe import NotFor, Recipe, parse_recipe
 from bundles.release import as_json, build, describe, read_draft, sign
 from updater.container import read_container, write_container
 from updater.errors import NotTrusted, Refused, Usage
 from updater.gate import verify_bundle
+from updater.manifest import ImageFor
 from updater.vendor import Keep, Recovery, RecoveryKind, Vendor
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -128,6 +129,46 @@ def test_a_recipe_for_a_newer_updater_than_this_is_refused(recipe: Recipe, demo_
     other = msgspec.structs.replace(recipe, min_tool=recipe.min_tool.bump_major())
     with pytest.raises(Usage, match="needs updater 1"):
         build(other, RECIPES, [demo_vendor.root])
+
+
+def with_images(recipe: Recipe, *chosen: ImageFor) -> Recipe:
+    """The same firmware once for each of these."""
+    (image,) = recipe.images
+    made = tuple(
+        msgspec.structs.replace(image, name=f"image-{number}", for_=one) for number, one in enumerate(chosen)
+    )
+    return msgspec.structs.replace(recipe, images=made)
+
+
+def test_a_release_with_a_gap_in_its_choice_is_not_built(recipe: Recipe, demo_vendor: DemoVendor) -> None:
+    split = with_images(recipe, ImageFor(dev_ids=(0x450,), revisions=("Y", "V")))
+    with pytest.raises(Usage, match=r"no image for STM32H74.* revision .*X"):
+        build(split, RECIPES, [demo_vendor.root])
+
+
+def test_a_chip_of_the_product_without_an_image_is_noticed_with_the_descriptor(
+    recipe: Recipe, demo_vendor: DemoVendor
+) -> None:
+    vendor = changed(demo_vendor.vendor, chips=("stm32h743", "stm32f405"))
+    assert build(recipe, RECIPES, [demo_vendor.root])
+    with pytest.raises(Usage, match="no image for STM32F405"):
+        build(recipe, RECIPES, [demo_vendor.root], vendor=vendor)
+
+
+def test_a_gap_that_is_meant_changes_nothing_in_the_bundle(
+    recipe: Recipe, unsigned: bytes, demo_vendor: DemoVendor
+) -> None:
+    gap = NotFor(dev_ids=(0x413,), because="made until 2025, never sold")
+    meant = msgspec.structs.replace(recipe, not_for=(gap,))
+    vendor = changed(demo_vendor.vendor, chips=("stm32h743", "stm32f405"))
+    assert build(meant, RECIPES, [demo_vendor.root], vendor=vendor) == unsigned
+
+
+def test_firmware_for_another_chip_is_not_built(recipe: Recipe, demo_vendor: DemoVendor) -> None:
+    """The widget's firmware has a part at 0x08100000, where the flash of an STM32F405 ends."""
+    smaller = with_images(recipe, ImageFor(dev_ids=(0x413,)))
+    with pytest.raises(Usage, match=r"image image-0 has bytes at 0x08100000, which is not in flash"):
+        build(smaller, RECIPES, [demo_vendor.root])
 
 
 def test_the_demo_fits_its_own_descriptor(recipe: Recipe, demo_vendor: DemoVendor) -> None:

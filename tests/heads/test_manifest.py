@@ -262,7 +262,12 @@ def test_segments_may_touch() -> None:
         {"dev_ids": [0x450, 0x450], "revisions": [], "rom_versions": []},
         {"dev_ids": [0x450], "revisions": ["V", "V"], "rom_versions": []},
         {"dev_ids": [0x450], "revisions": ["v"], "rom_versions": []},
-        {"dev_ids": [0x450], "revisions": [], "rom_versions": [256]},
+        {"dev_ids": [0x450], "revisions": ["2,1"], "rom_versions": []},
+        {"dev_ids": [0x450], "revisions": ["2.1.1"], "rom_versions": []},
+        {"dev_ids": [0x450], "revisions": [""], "rom_versions": []},
+        {"dev_ids": [0x450], "revisions": [], "rom_versions": [0x10000]},
+        {"dev_ids": [0x450], "revisions": [], "rom_versions": [-1]},
+        {"dev_ids": list(range(17)), "revisions": [], "rom_versions": []},
         {"dev_ids": [0x450], "revisions": None, "rom_versions": []},
         {"dev_ids": [0x450]},
     ],
@@ -270,6 +275,47 @@ def test_segments_may_touch() -> None:
 def test_an_image_must_say_properly_which_silicon_it_is_for(chosen: dict[str, Any]) -> None:
     with pytest.raises(NotTrusted):
         parse(raw_manifest(images=[image(**{"for": chosen})]))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("revisions", "V"),
+        ("revisions", "2.1"),
+        ("revisions", "1"),
+        ("rom_versions", 0x92),
+        ("rom_versions", 0x101),
+    ],
+)
+def test_an_image_may_be_for_any_letter_and_rom_that_st_prints(field: str, value: Any) -> None:
+    """Revision 2.1 is the WB55's; bootloader IDs of 16 bits are the C5's (AN2606 table 226)."""
+    chosen = {"dev_ids": list(range(16)), "revisions": [], "rom_versions": []} | {field: [value]}
+    manifest = parse(raw_manifest(images=[image(**{"for": chosen})]))
+    assert getattr(manifest.images[0].for_, field) == (value,)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "revision", "rom_version", "fits"),
+    [
+        ({}, None, None, True),
+        ({}, "V", 0x91, True),
+        ({"revisions": ("V", "X")}, "X", None, True),
+        ({"revisions": ("V", "X")}, "Y", 0x91, False),
+        ({"revisions": ("V", "X")}, None, 0x91, False),
+        ({"rom_versions": (0x91,)}, "V", 0x91, True),
+        ({"rom_versions": (0x91,)}, "V", 0x90, False),
+        ({"rom_versions": (0x91,)}, "V", None, False),
+        ({"revisions": ("V",), "rom_versions": (0x91,)}, "V", 0x91, True),
+        ({"revisions": ("V",), "rom_versions": (0x91,)}, "V", 0x92, False),
+    ],
+)
+def test_a_restriction_on_what_is_not_known_is_not_met(
+    chosen: Any, revision: str | None, rom_version: int | None, fits: bool
+) -> None:
+    """A device whose revision cannot be told gets an image only if the manifest says that it fits all."""
+    for_ = make_image(**chosen).for_
+    assert for_.fits(dev_id=0x450, revision=revision, rom_version=rom_version) is fits
+    assert not for_.fits(dev_id=0x451, revision=revision, rom_version=rom_version)
 
 
 @pytest.mark.parametrize(

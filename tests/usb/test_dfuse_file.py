@@ -1,0 +1,117 @@
+"""What dfu-util 0.11 says of a DfuSe file that `bundles export` has written."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bundles.cli import main
+from bundles.demo.make import make_demo
+from bundles.firmware import read_firmware
+from bundles.recipe import parse_recipe
+from bundles.release import build
+from tests.tools import need
+from tests.usb.attached import attached_boards_script
+from tests.usb.guest import run_in_guest
+from updater.facts import Segment
+from updater.lab.shelf import add_board
+
+pytestmark = pytest.mark.usb
+
+DEADLINE_S = 400
+FLASH = 0x08000000
+BEFORE = bytes(0x100000)
+"""Every byte of the virtual STM32F405's flash is 0 before: what is 0xFF afterwards was erased."""
+HEX = Path(__file__).parents[2] / "bundles/demo/firmware/images/demo-gadget-1.1.0.hex"
+TABLES_AT = 0x08060000
+TABLES = random.Random(5).randbytes(5001)
+RECIPE = f"""
+product = "demo-gadget"
+hardware = ["A"]
+version = "1.1.0"
+security_counter = 1
+channels = ["stable"]
+created = 2026-03-02
+min_tool = "0.1.0"
+notes = "The demo's firmware, and tables in a sector of their own."
+
+[[image]]
+name = "stm32f405"
+for = {{ dev_ids = [0x413] }}
+inputs = [{{ file = "{HEX.as_posix()}" }}, {{ file = "tables.bin", address = 0x{TABLES_AT:X} }}]
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command in the guest printed, and its exit status."""
+
+    status: int
+    text: str
+
+
+def said(folder: Path, name: str) -> Said:
+    status = int((folder / f"{name}.status").read_text())
+    return Said(status, (folder / f"{name}.txt").read_text(errors="replace"))
+
+
+@pytest.fixture(scope="module")
+def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder after `dfu-suffix -c` and `dfu-util -D` on the exported gadget firmware."""
+    need("qemu-system-x86_64", "dfu-util")
+    folder = tmp_path_factory.mktemp("dfuse")
+    vendor = make_demo(tmp_path_factory.mktemp("vendor") / "demo", now=datetime.now(UTC))
+    (folder / "tables.bin").write_bytes(TABLES)
+    (folder / "gadget.fwb").write_bytes(build(parse_recipe(RECIPE.encode()), folder, [vendor.root]))
+    assert main(["export", str(folder / "gadget.fwb"), "-o", str(folder / "gadget.dfu")]) == 0
+    add_board(
+        folder / "lab",
+        chip="stm32f405",
+        name="board1",
+        port="1-1",
+        in_rom=True,
+        segments=[Segment(address=FLASH, data=BEFORE)],
+    )
+    commands = ""
+    for name, command in (
+        ("suffix", 'dfu-suffix -c "$RESULTS/gadget.dfu"'),
+        ("download", 'timeout 120 dfu-util -D "$RESULTS/gadget.dfu"'),
+    ):
+        commands += f'{command} >"$RESULTS/{name}.txt" 2>&1; echo $? >"$RESULTS/{name}.status"\n'
+    run = run_in_guest(
+        attached_boards_script("$RESULTS/lab", commands), results=folder, deadline_s=DEADLINE_S
+    )
+    assert run.exit_status == 0, run.output
+    return folder
+
+
+def test_dfu_suffix_reads_our_suffix(downloaded: Path) -> None:
+    checked = said(downloaded, "suffix")
+    assert checked.status == 0, checked.text
+    for line in ("BCD device:\t0x0000", "Product ID:\t0xDF11", "Vendor ID:\t0x0483", "BCD DFU:\t0x011A"):
+        assert line in checked.text
+
+
+def test_dfu_util_accepts_the_file_and_downloads_its_elements(downloaded: Path) -> None:
+    download = said(downloaded, "download")
+    assert download.status == 0, download.text
+    assert "File contains 1 DFU images" in download.text
+    assert "Target name: demo-gadget 1.1.0 stm32f405" in download.text
+    for element in ("Parsing element 1, address = 0x08000000", "Parsing element 2, address = 0x08060000"):
+        assert element in download.text
+
+
+def test_the_flash_then_holds_the_bytes_of_the_compilers_hex_file(downloaded: Path) -> None:
+    """Read here by the Intel HEX reader, so that exporter and test do not share a path."""
+    flash = (downloaded / "lab" / "board1" / "flash.bin").read_bytes()
+    firmware = read_firmware(HEX)
+    assert len(firmware) > 1
+    for part in (*firmware, Segment(address=TABLES_AT, data=TABLES)):
+        at = part.address - FLASH
+        assert flash[at : at + len(part.data)] == part.data
+    assert flash[0x20000:0x60000] == BEFORE[0x20000:0x60000], "two sectors that the file does not touch"
+    assert flash[0x80000:] == BEFORE[0x80000:]
