@@ -15,7 +15,7 @@ from updater import __version__
 from updater.errors import Bug, Cancelled, StorageFailed, UpdaterError, Usage
 
 if TYPE_CHECKING:
-    from updater.facts import Segment
+    from updater.facts import DeviceFacts, Segment
     from updater.job import Hands
     from updater.lab.application import LabProduct
     from updater.lab.shelf import Lab
@@ -134,6 +134,13 @@ def _add_file_and_link_commands(commands: _Commands, shared: _Parser) -> None:
         "--version", dest="release", metavar="VERSION", help="this version instead of the newest"
     )
     link.set_defaults(run=_link)
+
+    report = commands.add_parser("report", parents=[shared], help="write a report for the vendor's support")
+    report.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE, not to the screen")
+    report.add_argument(
+        "--transcript", type=Path, metavar="FILE", help="write what was said in the last update that failed"
+    )
+    report.set_defaults(run=_report)
 
 
 def _has_lab() -> bool:
@@ -256,6 +263,29 @@ def _link(args: argparse.Namespace, face: Face) -> int:
     except ValueError as error:
         raise Usage(f"{args.release!r} is not a version", advice="A version looks like 1.2.3.") from error
     return show_link(load_home(), face, args.product, Channel(args.channel), version)
+
+
+def _report(args: argparse.Namespace, face: Face) -> int:
+    """Unlike the others it must also work where USB does not."""
+    from updater.console import report
+    from updater.devices import look_around
+    from updater.host import lab_folder, load_home, state_folder
+    from updater.silicon import the_table
+    from updater.store import open_store
+    from updater.usbio import Bus
+
+    home = load_home()
+    with (
+        open_store(state_folder(args.state), home.embedded_root) as store,
+        _lab_at(lab_folder(args.lab), args.real_time) as lab,
+    ):
+
+        def look() -> list[DeviceFacts]:
+            bus = Bus(lab.backend, lab.clock) if lab else Bus()
+            found = look_around(bus, home.vendor, the_table(), store.journals())
+            return [one.facts for one in found]
+
+        return report(home, store, face, look, output=args.output, transcript=args.transcript)
 
 
 def _demo(args: argparse.Namespace, face: Face) -> int:

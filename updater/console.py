@@ -11,6 +11,7 @@ from pathlib import Path
 from semver import Version
 
 from updater.devices import look_around, no_device, product_of
+from updater.dossier import Look, newest_transcript, support_report, write_report
 from updater.errors import Cancelled, DeviceIs, NotConfirmed, StorageFailed, Usage
 from updater.facts import Channel, parse_version
 from updater.gate import verify_bundle
@@ -79,6 +80,24 @@ def show_link(home: Home, face: Face, product_id: str, channel: Channel, version
         "code": format_code(link, product.number),
     }
     face.line({"type": "link", **said}, "\n".join(f"{name:<5} {text}" for name, text in said.items()))
+    return 0
+
+
+def report(
+    home: Home, store: Store, face: Face, look: Look, *, output: Path | None, transcript: Path | None
+) -> int:
+    """`updater report`: what a vendor's support wants to see, on the screen or in a file."""
+    if transcript is not None:
+        write_report(transcript, newest_transcript(store))
+        text = f"The transcript of the last update that failed is in {transcript}."
+        face.line({"type": "transcript", "file": str(transcript)}, text)
+    if output is not None:
+        write_report(output, support_report(home, store, look))
+        text = f"The report is in {output}. Read it, and send it to the vendor's support."
+        face.line({"type": "report", "file": str(output), "text": None}, text)
+    elif transcript is None:
+        text = support_report(home, store, look)
+        face.line({"type": "report", "file": None, "text": text}, text.rstrip())
     return 0
 
 

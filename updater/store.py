@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from msgspec import Meta
 
 from updater.errors import StorageFailed
 from updater.facts import IdentityFrom
+
+MOST_TRANSCRIPTS = 10
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,6 +122,22 @@ class Store:
         self._write(path, msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n")
         return path
 
+    def receipts(self, most: int) -> tuple[tuple[str, str], ...]:
+        """The last receipts, newest first: name and text."""
+        return _newest(self.folder / "receipts", ".json", most)
+
+    def keep_transcript(self, name: str, text: str) -> None:
+        """Write what was said in an update that failed; the oldest make room. Raises `StorageFailed`."""
+        folder = self.folder / "transcripts"
+        self._write(folder / f"{name}.toml", without_home(text).encode())
+        for old in sorted(folder.glob("*.toml"))[:-MOST_TRANSCRIPTS]:
+            with suppress(OSError):
+                old.unlink()
+
+    def transcripts(self, most: int) -> tuple[tuple[str, str], ...]:
+        """The last transcripts, newest first: name and text."""
+        return _newest(self.folder / "transcripts", ".toml", most)
+
     def _write(self, path: Path, data: bytes) -> None:
         """Whole or not at all, and on the disk before we go on: a cut may come right after."""
         try:
@@ -136,6 +155,29 @@ class Store:
                 raise
         except OSError as error:
             raise StorageFailed(f"cannot write {path}: {error.strerror}") from error
+
+
+def _newest(folder: Path, suffix: str, most: int) -> tuple[tuple[str, str], ...]:
+    """The last files by their names, which begin with the time."""
+    texts = []
+    for path in sorted(folder.glob(f"*{suffix}"), reverse=True)[:most]:
+        with suppress(OSError, UnicodeDecodeError):
+            texts.append((path.stem, path.read_text(encoding="utf-8")))
+    return tuple(texts)
+
+
+def without_home(text: str) -> str:
+    """The text with ~ for this account's home folder, whose name is more often than not a person's."""
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # this account has none
+        return text
+    if not home.strip("/\\"):  # "/" is nobody's name
+        return text
+    for backslash in ("\\", "\\\\", "\\u005c"):  # as it is, in JSON, in a recording
+        spelling = home.replace("\\", backslash)
+        text = re.sub(re.escape(spelling) + r"(?![\w.-])", "~", text)
+    return text
 
 
 def _read(path: Path, kind: type[Journal]) -> Journal | None:

@@ -38,7 +38,8 @@ from updater.dfu.words import (
     Wish,
 )
 from updater.errors import CannotOpen, UsbFailed
-from updater.facts import IDENTITY_BYTES, ApplicationIdentity, RomFacts
+from updater.facts import IDENTITY_BYTES, ApplicationIdentity, RomFacts, Shown
+from updater.listener import Listener, Transfer
 
 ROM_USB = "0483:df11"
 """The vid:pid of STM32 ROM bootloaders, and of clones and own loaders that are none."""
@@ -107,10 +108,11 @@ def cannot_open(problem: str) -> CannotOpen:
 
 
 class Bus:
-    """All USB ports, and a clock."""
+    """All USB ports, and a clock. `listener` hears what is said on the devices opened from then on."""
 
     def __init__(self, backend: Any = None, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or WallClock()
+        self.listener: Listener | None = None
         self._backend = backend or _libusb()
 
     def attached(self, wanted: Collection[str]) -> tuple[Attached, ...]:
@@ -151,9 +153,12 @@ class Bus:
                 raise UsbFailed(f"the device on port {attached.port} has no DFU interface")
             usb.util.claim_interface(attached.device, settings[0].bInterfaceNumber)
         try:
-            wire = Wire(attached.device, settings, self.clock)
+            wire = Wire(attached, settings, self.clock, self.listener)
             if len(settings) > 1:  # another tool may have left the option bytes selected
                 wire.run(_flash_selected())
+            if self.listener is not None:
+                shown = _shown(attached.device, settings)
+                self.listener.opened(attached.usb, attached.port, shown, wire.functional)
             yield wire
         finally:
             with _quietly():
@@ -163,26 +168,48 @@ class Bus:
 class Wire:
     """One open DFU interface. Counts its control transfers and the bytes of data blocks."""
 
-    def __init__(self, device: Any, settings: list[Any], clock: Clock) -> None:
-        self._device, self._interface, self._clock = device, settings[0].bInterfaceNumber, clock
+    def __init__(
+        self, attached: Attached, settings: list[Any], clock: Clock, listener: Listener | None = None
+    ) -> None:
+        self._device, self._usb, self._clock = attached.device, attached.usb, clock
+        self._interface, self._listener = settings[0].bInterfaceNumber, listener
         self.functional = _functional(settings)
         self.control_transfers = 0
         self.on_bytes: Callable[[int], None] = lambda _count: None
 
     def run(self, script: Script[T]) -> T:
         """Run a script on this device. Raises the `WireError` that the script did not expect."""
-        return drive(script, self.perform)
+        if self._listener is None:
+            return drive(script, self.perform)
+        name: str = getattr(script, "__name__", "script")
+        self._listener.begins(self._usb, name.strip("_"), self._clock.now_ms())
+        try:
+            return drive(script, self.perform)
+        except WireError as error:
+            self._listener.failed(error)
+            raise
 
     def perform(self, wish: Wish) -> Answer:
         """Do one thing and stamp the answer. pyusb's errors become wire errors here."""
-        data = b""
         if isinstance(wish, Sleep):
             self._clock.sleep_ms(wish.ms)
-        else:
-            self.control_transfers += 1
+            return Answer(b"", self._clock.now_ms())
+        self.control_transfers += 1
+        began_ms = self._clock.now_ms()
+        try:
             with _translated():
                 data = self._transfer(wish)
-        return Answer(data, self._clock.now_ms())
+        except WireError as error:
+            self._tell(wish, b"", error, began_ms)
+            raise
+        return Answer(data, self._tell(wish, data, None, began_ms))
+
+    def _tell(self, wish: Out | In | Select, data: bytes, error: WireError | None, began_ms: float) -> float:
+        """Tell the listener of a transfer; returns when it ended."""
+        ended_ms = self._clock.now_ms()
+        if self._listener is not None:
+            self._listener.transferred(Transfer(wish, data, error, began_ms, ended_ms))
+        return ended_ms
 
     def _transfer(self, wish: Out | In | Select) -> bytes:
         if isinstance(wish, Select):
@@ -235,6 +262,25 @@ def read_identity(attached: Attached) -> ApplicationIdentity | None:
 def read_serial(attached: Attached) -> str | None:
     """The serial number string, or None when there is none."""
     return _string(attached.device, attached.device.iSerialNumber)
+
+
+def read_shown(attached: Attached) -> Shown:
+    """What a bootloader shows in its descriptors, as it stands there.
+
+    Raises `CannotOpen` or `UsbFailed`.
+    """
+    with _translated_opening():
+        settings = _dfu_settings(attached.device, protocol=2)
+    return _shown(attached.device, settings)
+
+
+def _shown(device: Any, settings: list[Any]) -> Shown:
+    return Shown(
+        serial=_string(device, device.iSerialNumber),
+        product_string=_string(device, device.iProduct),
+        bcd_device=device.bcdDevice,
+        alternates=tuple(_string(device, setting.iInterface) or "" for setting in settings),
+    )
 
 
 def read_rom_facts(attached: Attached) -> RomFacts | None:
