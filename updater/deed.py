@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from updater.devices import behaviour_of, contradicting_header, foretold_serial, rom_silicon
+import msgspec
+
+from updater.devices import behaviour_of
 from updater.dfu.words import DeviceRefused, StatusCode, Vanished, WireError
 from updater.errors import (
     Bug,
@@ -25,10 +27,11 @@ from updater.errors import (
 )
 from updater.events import Step
 from updater.facts import DeviceFacts, Mode
-from updater.flashing import Contents, Flasher, Possible, Remember
+from updater.flashing import Contents, Flasher, Possible
 from updater.job import Hands, Prepared
 from updater.passage import check_arrival, enter, still_there
 from updater.plan import Plan, make_plan
+from updater.recognise import contradicting_header, lasting_serial, rom_silicon
 from updater.steps import Steps
 from updater.store import Journal
 from updater.usbio import Attached
@@ -47,9 +50,9 @@ def carry_out(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> Don
     """Enter the ROM, flash, leave. The journal is on the disk before the device is touched at all."""
     connected = prepared.connected
     attached = still_there(hands.bus, connected, hands.home.vendor, hands.silicon)
-    remember = _journal(hands, prepared, steps.notice)
+    diary = _Diary(hands, prepared, steps.notice)
     try:
-        done = _enter_and_flash(hands, prepared, plan, steps, attached, remember)
+        done = _enter_and_flash(hands, prepared, plan, steps, attached, diary)
     except UpdaterError as error:
         if error.device_is is DeviceIs.RUNS_OLD:  # it was seen to run: nothing is unfinished
             hands.store.drop_journal(connected.facts.port)
@@ -59,7 +62,7 @@ def carry_out(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> Don
 
 
 def _enter_and_flash(
-    hands: Hands, prepared: Prepared, plan: Plan, steps: Steps, attached: Attached, remember: Remember
+    hands: Hands, prepared: Prepared, plan: Plan, steps: Steps, attached: Attached, diary: _Diary
 ) -> Done:
     connected = prepared.connected
     is_running = connected.facts.mode is Mode.APPLICATION
@@ -67,8 +70,9 @@ def _enter_and_flash(
         if is_running:
             attached = enter(hands.bus, attached, plan)
         facts = check_arrival(hands.bus, attached, connected.facts, hands.silicon)
+        diary.arrived(facts)
     with _stopped_on_the_way(steps, plan, sent=is_running), hands.bus.open_dfu(attached) as wire:
-        flasher = Flasher(wire, steps, remember)
+        flasher = Flasher(wire, steps, diary)
         with _said_plainly(hands, prepared, flasher, plan):
             facts = rom_silicon(facts, wire, hands.silicon)
             final = _confirmed_plan(hands, prepared, plan, facts)
@@ -96,42 +100,51 @@ def _confirmed_plan(hands: Hands, prepared: Prepared, plan: Plan, facts: DeviceF
     final = make_plan(facts, prepared.bundle, prepared.product, behaviour_of(hands.silicon, facts))
     if (final.image, final.parts) != (plan.image, plan.parts):
         raise WrongDevice("in its bootloader the device turned out to need another image than was planned")
+    if (final.erased_sectors, final.lost_bytes) != (plan.erased_sectors, plan.lost_bytes):
+        raise WrongDevice("in its bootloader the device turned out to need other sectors than were planned")
     return final
 
 
-def _journal(hands: Hands, prepared: Prepared, notice: Callable[[str], None]) -> Remember:
-    """Open the journal, and return the way to add to it.
+class _Diary:
+    """The journal of one update, kept up to date. It is on the disk before the device is touched at all."""
 
-    Until the first erase a disk that is full stops the update; afterwards it must not.
-    """
-    facts, plan = prepared.connected.facts, prepared.plan
-    chip = hands.silicon.by_id(facts.chip or "")
-    journal = Journal(
-        port=facts.port,
-        product=prepared.product.id,
-        hardware=facts.hardware,
-        chip=facts.chip or "",
-        serial=foretold_serial(facts, chip) if chip else None,
-        identity=facts.identity,
-        manifest_sha256=prepared.bundle.manifest_sha256,
-        from_version=str(plan.from_version) if plan and plan.from_version else None,
-    )
-    for earlier in hands.store.journals():
-        if earlier.is_about_the_same(journal):
-            journal = earlier.continued(journal)
-    hands.store.keep_journal(journal)
+    def __init__(self, hands: Hands, prepared: Prepared, notice: Callable[[str], None]) -> None:
+        facts, plan = prepared.connected.facts, prepared.plan
+        self._store, self._notice = hands.store, notice
+        self._chip = hands.silicon.by_id(facts.chip or "")
+        self._journal = Journal(
+            port=facts.port,
+            product=prepared.product.id,
+            hardware=facts.hardware,
+            chip=facts.chip or "",
+            serial=lasting_serial(facts, self._chip) if self._chip else None,
+            identity=facts.identity,
+            manifest_sha256=prepared.bundle.manifest_sha256,
+            from_version=str(plan.from_version) if plan and plan.from_version else None,
+        )
+        self._keep()
 
-    def remember(contents: Possible, *, touched: bool) -> None:
-        nonlocal journal
-        journal = journal.with_witnesses(contents)
+    def arrived(self, facts: DeviceFacts) -> None:
+        """It is in its ROM: that shows the serial by which it can be known again."""
+        serial = lasting_serial(facts, self._chip) if self._chip else None
+        self._journal = msgspec.structs.replace(self._journal, serial=serial)
+        self._keep()
+
+    def _keep(self) -> None:
+        for earlier in self._store.journals():
+            if earlier.is_about_the_same(self._journal):
+                self._journal = earlier.continued(self._journal)
+        self._store.keep_journal(self._journal)
+
+    def __call__(self, contents: Possible, *, touched: bool) -> None:
+        """Until the first erase a disk that is full stops the update; afterwards it must not."""
+        self._journal = self._journal.with_witnesses(contents)
         try:
-            hands.store.keep_journal(journal)
+            self._store.keep_journal(self._journal)
         except StorageFailed as error:
             if not touched:
                 raise
-            notice(f"The journal could not be kept ({error.message}). The update goes on.")
-
-    return remember
+            self._notice(f"The journal could not be kept ({error.message}). The update goes on.")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Literal, Self
 
 from semver import Version
 
@@ -187,6 +187,21 @@ class RomFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A bootloader's strings and version, unread: the alternate settings' names in their order."""
+
+    serial: str | None
+    product_string: str | None
+    bcd_device: int
+    alternates: tuple[str, ...]
+
+    @property
+    def first(self) -> str:
+        """What alternate setting 0 is called; empty when it has no name."""
+        return self.alternates[0] if self.alternates else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limitation:
     """A known limitation of this silicon or ROM, in words a person can read."""
 
@@ -200,7 +215,9 @@ class DeviceFacts:
     """All that is known of one connected device, and how. Unknown is None, never a guess.
 
     `port` is the USB port path ("1-2.3"); `usb` is "vid:pid" in hex; `unread` says why a bootloader
-    could not be read.
+    could not be read. `chips` are the rows of the silicon table that look like this device, `chip` the only
+    one; `flash_kib` is what the flash-size register says, `bank_mode` what the option bytes say;
+    `refused` says why this is no device that may be written to.
     """
 
     name: str
@@ -216,12 +233,16 @@ class DeviceFacts:
     uid: bytes | None = None
     idcode: int | None = None
     chip: str | None = None
+    chips: tuple[str, ...] = ()
     dev_id: int | None = None
     revision: str | None = None
     revision_from: str | None = None
     rom_version: int | None = None
     rom_version_from: str | None = None
     rom: RomFacts | None = None
+    flash_kib: int | None = None
+    bank_mode: Literal["single", "dual"] | None = None
     limitations: tuple[Limitation, ...] = ()
     problem: str | None = None
     unread: str | None = None
+    refused: str | None = None

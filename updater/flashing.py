@@ -13,12 +13,22 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
-from updater.dfu.scripts import erase, erase_with_stuck_busy, get_status, go_to_idle, leave, read, write
+from updater.dfu.scripts import (
+    erase,
+    erase_with_stuck_busy,
+    get_status,
+    go_to_idle,
+    leave,
+    mass_erase,
+    read,
+    set_device_feature,
+    write,
+)
 from updater.dfu.words import DeviceRefused, Stalled, StatusCode, WireError
 from updater.errors import DeviceIs, NotFinished, Protected
 from updater.events import Step
 from updater.facts import Sector, Segment
-from updater.plan import ERASED, Plan, SectorPlan
+from updater.plan import Plan, SectorPlan, is_blank
 from updater.steps import Steps
 from updater.usbio import Wire
 
@@ -49,9 +59,10 @@ class Flasher:
 
         Raises `Protected` when the ROM does not let us read.
         """
-        with self._steps.whole(Step.READ, sum(step.sector.size for step in plan.sectors)):
+        sectors = plan.erased_sectors
+        with self._steps.whole(Step.READ, sum(sector.size for sector in sectors)):
             self._wire.run(go_to_idle(plan.pace.may_stick))
-            self._before = {s.sector.address: self._read(s.sector, plan) for s in plan.sectors}
+            self._before = {sector.address: self._read(sector, plan) for sector in sectors}
         return self._before
 
     def flash(self, plan: Plan) -> None:
@@ -63,15 +74,19 @@ class Flasher:
         first erase had no effect, `NotFinished` when a later check fails, and lets wire errors through.
         """
         sizes: Mapping[Step, int] = {
-            Step.ERASE: sum(step.sector.size for step in plan.sectors),
+            Step.ERASE: plan.erase_bytes,
             Step.WRITE: plan.write_bytes,
             Step.VERIFY: plan.write_bytes,
         }
         self._remember({address: (content,) for address, content in self._before.items()}, touched=False)
         for step, total in sizes.items():
             self._steps.open(step, total)
+        self._speed_up(plan)
+        if plan.mass_erase:
+            self._erase_all(plan, plan.mass_erase.max_ms)
         for number, step_plan in enumerate(plan.sectors):
-            self._erase(step_plan, plan, is_first=number == 0)
+            if not plan.mass_erase:
+                self._erase(step_plan, plan, is_first=number == 0)
             self._write(step_plan.body, plan)
             self._remember(
                 {step_plan.sector.address: (step_plan.content_with(*step_plan.body),)}, touched=True
@@ -84,9 +99,13 @@ class Flasher:
             self._steps.close(step)
 
     def leave(self, plan: Plan) -> None:
-        """Start what is in flash. It is complete and verified: whether it runs is seen by its coming back."""
+        """Start what is in flash. It is complete and verified: whether it runs is seen by its coming back.
+
+        Where this ROM cannot start it, nothing is sent: a person has to unplug the device.
+        """
         with self._steps.whole(Step.LEAVE), suppress(WireError):
-            self._start(plan)
+            if plan.replug_because is None:
+                self._start(plan)
 
     def start_again(self, plan: Plan) -> None:
         """Start the old program, of which nothing was erased; whether it runs is seen by its coming back."""
@@ -95,7 +114,25 @@ class Flasher:
 
     def _start(self, plan: Plan) -> None:
         self._wire.run(go_to_idle(plan.pace.may_stick))
-        self._wire.run(leave(plan.granule.address, poll_at_once=plan.pace.poll_at_once))
+        self._wire.run(leave(plan.granule.address, plan.pace.polling))
+
+    def _speed_up(self, plan: Plan) -> None:
+        """Tell the ROM the supply voltage, where the vendor states it; a refusal costs nothing but time."""
+        if plan.feature:
+            script = set_device_feature(plan.feature.address, plan.feature.value, plan.pace)
+            if not self._wire.run(script):
+                self._steps.notice("This bootloader cannot be sped up. The update goes on.")
+
+    def _erase_all(self, plan: Plan, max_ms: int) -> None:
+        """Erase the whole flash at once, and prove every sector of it blank."""
+        self.touched = True
+        with self._steps.during(Step.ERASE):
+            self._wire.run(go_to_idle(plan.pace.may_stick))
+            self._wire.run(mass_erase(max_ms, plan.pace.polling))
+            after = {sector.address: self._read(sector, plan) for sector in plan.erased_sectors}
+        for sector in plan.erased_sectors:
+            if not is_blank(after[sector.address]):
+                self._refuse_unerased(sector, unchanged=after == self._before, first=True)
 
     def _erase(self, step: SectorPlan, plan: Plan, *, is_first: bool) -> None:
         sector = step.sector
@@ -104,10 +141,10 @@ class Flasher:
             if step.stuck_wait_ms is not None:
                 self._wire.run(erase_with_stuck_busy(sector.address, step.stuck_wait_ms))
             else:
-                script = erase(sector.address, step.erase_max_ms, poll_at_once=plan.pace.poll_at_once)
+                script = erase(sector.address, step.erase_max_ms, plan.pace.polling)
                 self._wire.run(script)
             content = self._read(sector, plan)
-        if content.count(ERASED) != len(content):
+        if not is_blank(content):
             self._refuse_unerased(
                 sector, unchanged=content == self._before.get(sector.address), first=is_first
             )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from updater.devices import Connected, application_facts, same_device
+from updater.devices import Connected, application_facts
 from updater.dfu.scripts import detach
 from updater.dfu.words import WireError
 from updater.errors import CannotOpen, DeviceIs, UsbFailed, WrongDevice
 from updater.facts import DeviceFacts, Mode, RomFacts
 from updater.plan import Plan
+from updater.recognise import same_device
 from updater.silicon import Silicon
 from updater.usbio import ROM_USB, Attached, Bus, read_rom_facts
 from updater.vendor import Product, Vendor

@@ -18,8 +18,10 @@ from semver import Version
 from updater.dfu.scripts import Pace
 from updater.errors import Refused, WrongDevice
 from updater.facts import DeviceFacts, IdentityFrom, Mode, Sector, Segment
+from updater.geometry import RealFlash, flash_of
 from updater.manifest import Bundle, Image, ImageFor
 from updater.silicon import Behaviour
+from updater.vectors import wrong_with_vectors
 from updater.vendor import Product, Recovery, RecoveryKind, Way
 
 ERASED = 0xFF
@@ -53,8 +55,34 @@ class SectorPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MassErase:
+    """The whole flash is erased at once: all these sectors, in at most `max_ms`, because of that.
+
+    Only the second bank needs it; `bank2_at` is where that begins.
+    """
+
+    sectors: tuple[Sector, ...]
+    bank2_at: int
+    max_ms: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFeature:
+    """What the ROM is told of the supply voltage before anything is programmed."""
+
+    address: int
+    value: int
+    supply_mv: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that will happen, as a value. Times in ms, sizes in bytes."""
+    """Everything that will happen, as a value. Times in ms, sizes in bytes.
+
+    `mass_erase` is None where each of `sectors` is erased by itself. `replug_because`: this ROM cannot
+    start the new application, and a person has to unplug the device.
+    """
 
     product: str
     title: str
@@ -75,6 +103,18 @@ class Plan:
     reenumerate_within_ms: int
     back_within_ms: int
     estimate_ms: int
+    mass_erase: MassErase | None = None
+    feature: DeviceFeature | None = None
+    replug_because: str | None = None
+
+    @property
+    def erased_sectors(self) -> tuple[Sector, ...]:
+        """The sectors that will be erased, in that order."""
+        return self.mass_erase.sectors if self.mass_erase else tuple(step.sector for step in self.sectors)
+
+    @property
+    def erase_bytes(self) -> int:
+        return sum(sector.size for sector in self.erased_sectors)
 
     @property
     def write_bytes(self) -> int:
@@ -97,34 +137,45 @@ class Plan:
         first, *others = self.sectors
         changed = [s for s in others if s.differs_from(contents[s.sector.address], self.granule)]
         if not changed and not first.differs_from(contents[first.sector.address], self.granule):
-            return replace(self, sectors=(), lost_bytes=0, estimate_ms=0)
-        return self._with_sectors((first, *changed))
+            return replace(self, sectors=(), lost_bytes=0, estimate_ms=0, mass_erase=None)
+        if self.mass_erase and any(s.sector.address >= self.mass_erase.bank2_at for s in changed):
+            return self
+        return replace(self, mass_erase=None)._with_sectors((first, *changed))
 
     def _with_sectors(self, sectors: tuple[SectorPlan, ...]) -> Plan:
         parts = [part for step in sectors for part in step.body]
-        touched = sum(step.sector.size for step in sectors)
-        lost = touched - sum(len(part.data) for part in parts) - len(self.granule.data)
+        plan = replace(self, sectors=sectors)
+        lost = plan.erase_bytes - sum(len(part.data) for part in parts) - len(self.granule.data)
         estimate = sum(_estimate_ms(step, self.pace) for step in sectors)
-        return replace(self, sectors=sectors, lost_bytes=lost, estimate_ms=estimate)
+        if self.mass_erase:
+            estimate += self.mass_erase.max_ms // 2 - sum(step.erase_max_ms // 2 for step in sectors)
+        return replace(plan, lost_bytes=lost, estimate_ms=max(estimate, 0))
+
+
+def is_blank(content: bytes) -> bool:
+    """Whether these bytes are those of erased flash."""
+    return content.count(ERASED) == len(content)
 
 
 def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: Behaviour) -> Plan:
     """Decide what to do, or refuse.
 
     Raises `WrongDevice` (no image for this silicon, or one that does not fit its flash) and `Refused`
-    (a keep region in the way, a way to recover that this chip has not). Nothing has been touched then.
+    (a keep region in the way, a way to recover that this chip has not, flash that is not known well
+    enough). Nothing has been touched then.
     """
     manifest, chip = bundle.manifest, behaviour.chip
     if chip.id not in product.chips:
         raise WrongDevice(f"this device's chip is a {chip.title}, but {product.title} is not made with one")
     recovery = _recovery(product, behaviour)
     image, because = choose_image(manifest.images, facts, behaviour)
-    flash = chip.flash.sectors
-    segments = [_padded(part, chip.program_unit_bytes.value) for part in bundle.segments(image)]
+    segments = [_padded(part, behaviour.unit_bytes) for part in bundle.segments(image)]
+    flash = flash_of(chip, facts, product, needed_end=max(part.end for part in segments))
     _check_flash(segments, flash)
-    _check_vectors(segments, flash[0].address, chip.granule_bytes)
+    if wrong := wrong_with_vectors(segments, flash_start=flash.start, granule_bytes=chip.granule_bytes):
+        raise WrongDevice(wrong)
     keep = tuple((region.address, region.length) for region in product.keep)
-    touched = [sector for sector in flash if any(_overlaps(sector, s.address, s.end) for s in segments)]
+    touched = [s for s in flash.sectors if any(_overlaps(s, part.address, part.end) for part in segments)]
     _check_keep(touched, keep)
     granule, body = _split(segments, chip.granule_bytes)
     plan = Plan(
@@ -147,6 +198,9 @@ def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: B
         reenumerate_within_ms=chip.reenumerate_within_ms.value,
         back_within_ms=product.back_within_ms,
         estimate_ms=0,
+        mass_erase=_mass_erase(touched, flash, behaviour, product),
+        feature=_feature(behaviour, product),
+        replug_because=_replug(granule, behaviour),
     )
     return plan._with_sectors(tuple(_sector_plan(sector, body, behaviour) for sector in touched))
 
@@ -158,7 +212,8 @@ def choose_image(images: Iterable[Image], facts: DeviceFacts, behaviour: Behavio
     """
     images = tuple(images)
     dev_id = behaviour.chip.dev_id.value
-    fitting = [image for image in images if _is_for(image.for_, dev_id, facts)]
+    letter, rom = facts.revision, facts.rom_version
+    fitting = [one for one in images if one.for_.fits(dev_id=dev_id, revision=letter, rom_version=rom)]
     if len(fitting) == 1:
         (image,) = fitting
         if len(images) == 1:
@@ -168,14 +223,6 @@ def choose_image(images: Iterable[Image], facts: DeviceFacts, behaviour: Behavio
     if not fitting:
         raise WrongDevice(f"the bundle has no image for this device's chip ({known})")
     raise WrongDevice(f"the bundle has {len(fitting)} images for this device's chip ({known})")
-
-
-def _is_for(wanted: ImageFor, dev_id: int, facts: DeviceFacts) -> bool:
-    return (
-        dev_id in wanted.dev_ids
-        and (not wanted.revisions or facts.revision in wanted.revisions)
-        and (not wanted.rom_versions or facts.rom_version in wanted.rom_versions)
-    )
 
 
 def _silicon_words(wanted: ImageFor | None, facts: DeviceFacts) -> str:
@@ -207,28 +254,67 @@ def _padded(part: Segment, unit: int) -> Segment:
     return Segment(address=part.address - before, data=data)
 
 
-def _check_flash(segments: Iterable[Segment], flash: tuple[Sector, ...]) -> None:
+def _mass_erase(
+    touched: Iterable[Sector], flash: RealFlash, behaviour: Behaviour, product: Product
+) -> MassErase | None:
+    """Where this ROM erases the wrong sector in bank 2: all at once, if nothing is lost by that, or not.
+
+    Raises `Refused`. Another address is never tried: that the fault could be undone so is an inference.
+    """
+    bank2, why = flash.bank2_at, behaviour.no_sector_erase_in_bank2
+    if why is None or bank2 is None or all(sector.address < bank2 for sector in touched):
+        return None
+    if behaviour.no_mass_erase is not None or product.keep or _has_own_loader(product):
+        raise Refused(
+            "the update needs the second half of the flash, where this bootloader erases the wrong sectors; "
+            "the whole flash cannot be erased instead, because the product keeps data or a loader of its own",
+            advice="Nothing was changed. Ask the vendor: this device cannot be updated over USB in this way.",
+        )
+    max_ms = behaviour.chip.mass_erase_max_ms.value
+    return MassErase(sectors=flash.sectors, bank2_at=bank2, max_ms=max_ms, because=why)
+
+
+def _has_own_loader(product: Product) -> bool:
+    return product.recovery.kind is RecoveryKind.RESIDENT_LOADER
+
+
+def _feature(behaviour: Behaviour, product: Product) -> DeviceFeature | None:
+    """Only where the vendor states the supply: a ROM that is told too much programs badly."""
+    supply, stated = behaviour.chip.supply, product.supply_mv
+    if supply is None or stated is None or not supply.from_mv <= stated <= supply.to_mv:
+        return None
+    return DeviceFeature(address=supply.feature_at, value=supply.value, supply_mv=stated)
+
+
+def _replug(granule: Segment, behaviour: Behaviour) -> str | None:
+    """Why this ROM cannot start this image, in words; None when it can."""
+    if behaviour.replug_to_start:
+        return "this bootloader cannot start the new program"
+    near, ends = behaviour.replug_if_stack_within, behaviour.chip.stack_ends
+    stack = int.from_bytes(granule.data[:4], "little")
+    if near and ends and any(end - near <= stack <= end for end in ends.value):
+        return "this bootloader cannot start a program whose stack begins at the very end of a memory"
+    return None
+
+
+def _check_flash(segments: Iterable[Segment], flash: RealFlash) -> None:
     end = 0
     for part in segments:
-        if part.address < flash[0].address or part.end > flash[-1].end:
+        if part.address < flash.start or part.end > flash.end:
             raise WrongDevice(
                 f"the image has a part from 0x{part.address:08X} to 0x{part.end:08X}, "
-                f"but this chip's flash is from 0x{flash[0].address:08X} to 0x{flash[-1].end:08X}"
+                f"but this chip's flash is from 0x{flash.start:08X} to 0x{flash.end:08X}"
             )
+        covered = sum(
+            min(part.end, s.end) - max(part.address, s.address)
+            for s in flash.sectors
+            if _overlaps(s, part.address, part.end)
+        )
+        if covered != len(part.data):
+            raise WrongDevice(f"the image's part at 0x{part.address:08X} lies in a gap between two banks")
         if part.address < end:
             raise WrongDevice(f"the image has two parts in one program unit at 0x{part.address:08X}")
         end = part.end
-
-
-def _check_vectors(segments: list[Segment], flash_start: int, granule: int) -> None:
-    """The image must begin with a vector table that a Cortex-M can start from."""
-    first = segments[0]
-    if first.address != flash_start or len(first.data) < granule:
-        raise WrongDevice(f"the image does not begin with a vector table at 0x{flash_start:08X}")
-    sp, reset = (int.from_bytes(first.data[at : at + 4], "little") for at in (0, 4))
-    inside = any(part.address <= reset & ~1 < part.end for part in segments)
-    if not reset & 1 or not inside or sp % 4 or not 0x1000_0000 <= sp < 0x4000_0000:
-        raise WrongDevice("the image's vector table does not point to a program inside the image")
 
 
 def _check_keep(touched: Iterable[Sector], keep: tuple[tuple[int, int], ...]) -> None:
@@ -284,16 +370,28 @@ def describe(plan: Plan) -> list[str]:
     lines = [
         f"{plan.title}{hardware}: version {was} -> {plan.to_version}",
         f"image:    {plan.image} ({plan.image_because})",
-        f"erase:    {_sectors_words(plan.sectors)}",
+        f"erase:    {_erase_words(plan)}",
         f"write:    {plan.write_bytes:,} bytes; every byte is read back and compared",
         f"time:     about {max(1, round(plan.estimate_ms / 1000))} s",
     ]
     if plan.lost_bytes:
         lines.append(f"lost:     {plan.lost_bytes:,} bytes: whatever else is in these sectors is erased too")
     lines += [f"kept:     {length:,} bytes at 0x{address:08X}" for address, length in plan.keep]
+    if plan.feature:
+        lines.append(
+            f"speed:    the vendor states a supply of {plan.feature.supply_mv / 1000:g} V: whole words"
+        )
+    if plan.replug_because:
+        lines.append(f"at end:   unplug the device and plug it in again: {plan.replug_because}")
     if plan.identity in (IdentityFrom.PERSON, IdentityFrom.NONE):
         lines.append("identity: not proven; you said which product this is")
     return [*lines, *_recovery_words(plan.recovery)]
+
+
+def _erase_words(plan: Plan) -> str:
+    if plan.mass_erase and plan.sectors:
+        return f"the WHOLE flash, {plan.erase_bytes // 1024:,} KiB: {plan.mass_erase.because}"
+    return _sectors_words(plan.sectors)
 
 
 def _sectors_words(steps: tuple[SectorPlan, ...]) -> str:

@@ -32,8 +32,10 @@ from updater.manifest import Bundle
 from updater.passage import await_application, seen_without_answer
 from updater.plan import make_plan
 from updater.policy import Verdict, check_clock, floor_of, judge
+from updater.recognise import read_silicon
 from updater.report import Receipt, Result
 from updater.steps import Steps
+from updater.transcript import kept_if_it_fails
 from updater.vendor import Kind, Product
 
 
@@ -78,7 +80,10 @@ def find_device(hands: Hands, request: Request) -> Connected:
     one = choose(found, request.device, no_device(vendor, journals))
     if request.as_product is None:
         return one
-    return Connected(one.attached, told(one.facts, *parse_as(request.as_product, vendor)))
+    facts = told(one.facts, *parse_as(request.as_product, vendor), hands.silicon)
+    if facts.chip != one.facts.chip:  # only with the product's name it is clear what to read
+        facts = read_silicon(hands.bus, one.attached, facts, hands.silicon)
+    return Connected(one.attached, facts)
 
 
 def _genuine(
@@ -140,7 +145,8 @@ def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
     manifest = prepared.bundle.manifest
     hands.store.keep_evidence(manifest.product, manifest.security_counter, prepared.bundle.envelope)
     steps = Steps(unfailing(emit), hands.bus.clock)
-    written = carry_out(hands, prepared, plan, steps)
+    with kept_if_it_fails(hands, prepared) as transcript:
+        written = carry_out(hands, prepared, plan, steps)
     back = None
     # Ctrl-C here does not undo anything: the device is written and verified, only not seen yet. A listener
     # may block (a pager), so it may also come while the step is opened or closed.
@@ -154,6 +160,8 @@ def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
         and before.uid in (None, back.uid)
     )
     result: Result = "confirmed" if confirmed else "written-not-confirmed"
+    if not confirmed:
+        transcript.keep(hands, prepared, "the application did not come back with the expected version")
     facts = back or replace(seen_without_answer(hands.bus, before), version=None, security_counter=None)
     return _receipt(hands, prepared, facts, result, written=written, times=steps.times)
 

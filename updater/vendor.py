@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -92,7 +92,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One product of the vendor.
 
     `number` stands in short codes and is never used again; `usb` are the application's "vid:pid";
-    `chips` name rows of the silicon table; `ways` are tried in this order.
+    `chips` name rows of the silicon table; `ways` are tried in this order. `flash_kib` and `bank_mode` say
+    what the product's part has where a bootloader cannot be believed; `supply_mv` is the chip's supply.
     """
 
     id: ProductId
@@ -106,6 +107,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     recovery: Recovery = Recovery(kind=RecoveryKind.NONE)
     back_within_ms: Milliseconds = 10_000
     supply_mv: Annotated[int, Meta(ge=1600, le=3700)] | None = None
+    flash_kib: Annotated[int, Meta(ge=8, le=16_384)] | None = None
+    bank_mode: Literal["single", "dual"] | None = None
     keep: tuple[Keep, ...] = ()
 
 

@@ -90,9 +90,9 @@ def unverified(job: Job, pace: Pace) -> Script[None]:
     yield from select(0)
     yield from go_to_idle()
     for sector in job.sectors:
-        yield from erase(sector.address, ERASE_MAX_MS, poll_at_once=pace.poll_at_once)
+        yield from erase(sector.address, ERASE_MAX_MS, pace.polling)
     yield from go_to_idle()
-    yield from set_address(job.start, poll_at_once=pace.poll_at_once)
+    yield from set_address(job.start, pace.polling)
     yield from write(job.start, job.image, pace)
 
 
@@ -101,7 +101,7 @@ def pace_of(job: Job) -> Pace:
     return Pace(
         transfer_size=job.chip.transfer_size.value,
         write_max_ms=job.chip.write_max_ms.value,
-        poll_at_once=behaviour.poll_at_once,
+        polling=behaviour.polling,
     )
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from updater.dfu.scripts import (
     Pace,
+    Polling,
     detach,
     drive,
     erase,
@@ -66,7 +67,7 @@ TOO_OFTEN = 100_000
 """So many transfers are a loop without an end."""
 
 SMALL = Pace(transfer_size=4, write_max_ms=100)
-EARLY = Pace(transfer_size=4, write_max_ms=100, poll_at_once=True)
+EARLY = Pace(transfer_size=4, write_max_ms=100, polling=Polling(at_once=True))
 
 
 def hexed(data: bytes) -> str:
@@ -187,7 +188,7 @@ def test_where_polling_at_once_is_known_to_be_harmless_nothing_is_slept() -> Non
         ("21 01 00 00 00 00 05 00 | 21 00 00 00 08", ""),
         (GETSTATUS, BUSY_100_MS),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(set_address(0x0800_0000, poll_at_once=True))
+    ).play(set_address(0x0800_0000, Polling(at_once=True)))
 
 
 def test_a_memory_that_the_rom_does_not_know_is_refused_with_its_code() -> None:
@@ -219,7 +220,7 @@ def test_settle_waits_as_long_as_it_is_told_each_time() -> None:
         (GETSTATUS, "00 05 00 00 03 00"),
         ("sleep 5", ""),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(settle(1_000_000.0, 1000, poll_at_once=False))
+    ).play(settle(1_000_000.0, 1000, Polling(at_once=False)))
 
 
 def test_settle_never_sleeps_more_than_a_second_however_absurd_the_poll_time() -> None:
@@ -227,7 +228,7 @@ def test_settle_never_sleeps_more_than_a_second_however_absurd_the_poll_time() -
         (GETSTATUS, "00 FF FF FF 04 00"),
         ("sleep 1000", ""),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(settle(1_000_000.0, 4000, poll_at_once=False))
+    ).play(settle(1_000_000.0, 4000, Polling(at_once=False)))
 
 
 def test_polling_at_once_slows_down_up_to_64_ms() -> None:
@@ -236,20 +237,20 @@ def test_polling_at_once_slows_down_up_to_64_ms() -> None:
     for nap in naps:
         lines += [(f"sleep {nap}", ""), (GETSTATUS, BUSY_1000_MS)]
     lines[-1] = (GETSTATUS, DNLOAD_IDLE)
-    Tape(*lines).play(settle(1_000_000.0, 4000, poll_at_once=True))
+    Tape(*lines).play(settle(1_000_000.0, 4000, Polling(at_once=True)))
 
 
-@pytest.mark.parametrize("poll_at_once", [False, True])
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize(
     "busy", ["00 00 00 00 04 00", BUSY_1000_MS, "00 FF FF FF 04 00", "00 00 00 00 03 00"]
 )
 @pytest.mark.parametrize("cost_ms", [0.0, 1.0])
 def test_a_device_that_is_busy_for_ever_is_given_up_after_the_ceiling(
-    busy: str, cost_ms: float, poll_at_once: bool
+    busy: str, cost_ms: float, at_once: bool
 ) -> None:
     wire = Endless(busy, cost_ms=cost_ms)
     with pytest.raises(TimedOut, match=r"^the bootloader was still busy after 4 s$"):
-        drive(settle(0.0, 4000, poll_at_once=poll_at_once), wire.perform)
+        drive(settle(0.0, 4000, Polling(at_once=at_once)), wire.perform)
     assert 4000 < wire.now_ms <= 6010
     assert wire.asked <= 4010
 
@@ -257,7 +258,7 @@ def test_a_device_that_is_busy_for_ever_is_given_up_after_the_ceiling(
 def test_a_rom_that_works_first_and_answers_then_is_asked_once_more_behind_the_ceiling() -> None:
     """It keeps GETSTATUS waiting until the erase is done, says dfuDNBUSY, and is done."""
     wire = Endless(BUSY_1000_MS, DNLOAD_IDLE, cost_ms=4500)
-    drive(erase(0x0800_0000, 4000, poll_at_once=True), wire.perform)
+    drive(erase(0x0800_0000, 4000, Polling(at_once=True)), wire.perform)
     assert wire.asked == 2
 
 
@@ -268,24 +269,24 @@ def test_a_pc_that_dozes_for_a_second_in_a_write_does_not_break_the_update_off()
         (GETSTATUS, DNLOAD_IDLE),
         cost_ms=1000,
     )
-    tape.play(settle(1_000_000.0, 100, poll_at_once=False))
+    tape.play(settle(1_000_000.0, 100, Polling(at_once=False)))
 
 
 def test_settle_gives_a_dfu_error_with_its_code_at_once() -> None:
     with pytest.raises(DeviceRefused, match="errUNKNOWN") as refused:
-        Tape((GETSTATUS, ERR_UNKNOWN)).play(settle(0.0, 4000, poll_at_once=False))
+        Tape((GETSTATUS, ERR_UNKNOWN)).play(settle(0.0, 4000, Polling(at_once=False)))
     assert refused.value.code == 14
 
 
 @pytest.mark.parametrize("state", [0, 1, 2, 6, 7, 8, 9, 11, 15, 255])
 def test_settle_accepts_no_other_state(state: int) -> None:
     with pytest.raises(ProtocolError, match="where dfuDNBUSY was due"):
-        Tape((GETSTATUS, f"00 00 00 00 {state:02X} 00")).play(settle(0.0, 4000, poll_at_once=False))
+        Tape((GETSTATUS, f"00 00 00 00 {state:02X} 00")).play(settle(0.0, 4000, Polling(at_once=False)))
 
 
 def test_a_stalled_poll_is_a_stall() -> None:
     with pytest.raises(Stalled):
-        Tape((GETSTATUS, STALL)).play(settle(0.0, 4000, poll_at_once=False))
+        Tape((GETSTATUS, STALL)).play(settle(0.0, 4000, Polling(at_once=False)))
 
 
 # ----------------------------------------------------------------------------------------------- go_to_idle
@@ -625,9 +626,9 @@ SCRIPTS: dict[str, Callable[[], Script[Any]]] = {
     "select": lambda: select(1),
     "go_to_idle": go_to_idle,
     "set_address": lambda: set_address(0x0800_0000),
-    "set_address at once": lambda: set_address(0x0800_0000, poll_at_once=True),
+    "set_address at once": lambda: set_address(0x0800_0000, Polling(at_once=True)),
     "erase": lambda: erase(0x0800_0000, 4000),
-    "erase at once": lambda: erase(0x0800_0000, 4000, poll_at_once=True),
+    "erase at once": lambda: erase(0x0800_0000, 4000, Polling(at_once=True)),
     "erase_with_stuck_busy": lambda: erase_with_stuck_busy(0x0810_0000, 4000),
     "write": lambda: write(0x0800_0000, DATA, SMALL),
     "write at once": lambda: write(0x0800_0000, DATA, EARLY),

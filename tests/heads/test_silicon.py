@@ -170,7 +170,7 @@ def test_no_chip_is_named_in_the_code() -> None:
 
 def test_the_serial_of_an_f405_is_the_sum_of_its_uid() -> None:
     uid = words(0x002D_0030, 0x3334_510B, 0x3231_3533)
-    assert F405.predicted_serial(uid=uid, idcode=0x1003_6413) == "325E35633334"
+    assert F405.predicted_serials(uid=uid, idcode=0x1003_6413)[0] == "325E35633334"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_serial_of_an_f405_is_the_sum_of_its_uid() -> None:
     ids=["ST:263112, computed", "G0B1", "U5", "words of 0xFF", "carry"],
 )
 def test_the_formula_holds_for_other_uids(uid: bytes, serial: str) -> None:
-    assert F405.predicted_serial(uid=uid, idcode=0) == serial
+    assert F405.predicted_serials(uid=uid, idcode=0)[0] == serial
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_the_serial_of_an_h743_is_its_idcode_and_tells_the_revision(
     idcode: int, serial: str, letter: str
 ) -> None:
     uid = words(0x0020_0032, 0x3438_510E, 0x3137_3439)
-    assert H743.predicted_serial(uid=uid, idcode=idcode) == serial
+    assert H743.predicted_serials(uid=uid, idcode=idcode)[0] == serial
     rev_id = H743.rev_id_of(serial)
     assert rev_id == idcode >> 16
     assert H743.letter(rev_id) == letter
@@ -333,7 +333,7 @@ def test_the_wedge_is_known_absent_or_assumed(
 def test_an_f405_has_no_second_bank_and_no_wedge(rom_version: int | None) -> None:
     behaviour = TABLE.behaviour(F405, rom_version=rom_version, revision=None)
     assert (behaviour.stuck_erase, behaviour.limitations) == (None, ())
-    assert behaviour.poll_at_once
+    assert behaviour.polling.at_once
 
 
 def test_a_limitation_has_words_and_all_its_sources() -> None:

@@ -12,7 +12,7 @@ from updater.facts import ProductHeader, Segment
 from updater.lab.application import LabProduct
 from updater.lab.board import Board
 from updater.lab.clock import Clock, VirtualClock
-from updater.lab.flash import Memory, size_of
+from updater.lab.flash import Memory, blank_options, size_of
 from updater.lab.record import BoardRecord, BoardState, Power
 from updater.lab.rom import Dialect, Rom
 from updater.lab.symptoms import behaves
@@ -37,8 +37,13 @@ def chip_row(name: str) -> Chip:
 
 
 def fresh_memory(chip: Chip, rom_id: int) -> Memory:
-    blank = {kind: bytearray(b"\xff" * size_of(chip, kind)) for kind in ("flash", "otp", "options")}
-    return Memory(chip, rom_id=rom_id, **blank)
+    return Memory(
+        chip,
+        rom_id=rom_id,
+        flash=bytearray(b"\xff" * size_of(chip, "flash")),
+        otp=bytearray(b"\xff" * size_of(chip, "otp")),
+        options=blank_options(chip),
+    )
 
 
 def rom_of(

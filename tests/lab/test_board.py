@@ -271,7 +271,8 @@ def test_no_leave_answers_manifest_and_stays() -> None:
 @pytest.mark.parametrize("chip", CHIPS)
 def test_wrong_identity_shows_another_chip_in_the_rom_once(chip: str) -> None:
     board = board_of(chip)
-    right = board.chip.predicted_serial(uid=board.uid, idcode={H743: 0x20036450, F405: 0x20016413}[chip])
+    idcode = {H743: 0x20036450, F405: 0x20016413}[chip]
+    right = board.chip.predicted_serials(uid=board.uid, idcode=idcode)[0]
     board.set_fault(FaultKind.WRONG_IDENTITY)
     for same in (False, True):
         board.replug(boot=True)

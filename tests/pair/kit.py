@@ -13,7 +13,7 @@ from updater.dfu.words import Answer, In, Out, Script, Sleep, Wish
 from updater.facts import Sector
 from updater.lab.board import Board
 from updater.lab.clock import VirtualClock
-from updater.lab.flash import Memory, size_of
+from updater.lab.flash import Memory, blank_options, size_of
 from updater.lab.rom import Dialect, Rom
 from updater.lab.shelf import add_board, open_lab
 from updater.lab.symptoms import behaves
@@ -57,7 +57,7 @@ def pace_of(behaviour: Behaviour) -> Pace:
     return Pace(
         transfer_size=chip.transfer_size.value,
         write_max_ms=chip.write_max_ms.value,
-        poll_at_once=behaviour.poll_at_once,
+        polling=behaviour.polling,
     )
 
 
@@ -67,7 +67,7 @@ def filled(chip: Chip, rom_version: int) -> Memory:
         chip,
         flash=bytearray(size_of(chip, "flash")),
         otp=bytearray(b"\xff" * size_of(chip, "otp")),
-        options=bytearray(b"\xff" * size_of(chip, "options")),
+        options=blank_options(chip),
         rom_id=rom_version,
     )
 

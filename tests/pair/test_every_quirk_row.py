@@ -64,7 +64,7 @@ def erased(behaviour: Behaviour, address: int) -> Script[None]:
     stuck = behaviour.stuck_erase
     if stuck is not None and address >= stuck.from_address:
         return erase_with_stuck_busy(address, stuck.wait_ms)
-    return erase(address, behaviour.chip.erase_max_ms.value, poll_at_once=behaviour.poll_at_once)
+    return erase(address, behaviour.chip.erase_max_ms.value, behaviour.polling)
 
 
 def job(run: Callable[[Script[None]], None], behaviour: Behaviour) -> None:

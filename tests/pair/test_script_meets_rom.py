@@ -72,7 +72,7 @@ def erased(behaviour: Behaviour, address: int) -> Script[None]:
     stuck = behaviour.stuck_erase
     if stuck is not None and address >= stuck.from_address:
         return erase_with_stuck_busy(address, stuck.wait_ms)
-    return erase(address, behaviour.chip.erase_max_ms.value, poll_at_once=behaviour.poll_at_once)
+    return erase(address, behaviour.chip.erase_max_ms.value, behaviour.polling)
 
 
 def h743(rom_version: int, dialect: Dialect = Dialect.STANDARD, revision: str = "V") -> TableWire:
@@ -107,7 +107,7 @@ def test_the_whole_way_on_the_table(chip_id: str, rom_version: int, revision: st
         wire.run(go_to_idle())
         assert wire.run(read(sector.address, len(image), pace)) == image
     assert wire.rom.memory.flash.read(chip.flash.sectors[1].address, 16) == bytes(16)
-    wire.run(leave(chip.flash.address, poll_at_once=pace.poll_at_once))
+    wire.run(leave(chip.flash.address, pace.polling))
     assert wire.rom.left_to == 0x0800_0000
     assert wire.rom.violations == []
 
@@ -134,7 +134,7 @@ def test_the_whole_way_over_pyusb(chip_id: str, dialect: Dialect, tmp_path: Path
                 wire.run(write(address, image, pace))
                 wire.run(go_to_idle())
                 assert wire.run(read(address, len(image), pace)) == image
-            wire.run(leave(chip.flash.address, poll_at_once=pace.poll_at_once))
+            wire.run(leave(chip.flash.address, pace.polling))
         assert usb.board.state is BoardState.APPLICATION
         assert usb.board.violations == ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.desk import Desk, Said
-from updater.dfu.scripts import erase
+from updater.dfu.scripts import Polling, erase
 from updater.dfu.words import Answer, TimedOut, Wish
 from updater.lab.clock import VirtualClock
 from updater.lab.record import Power
@@ -144,7 +144,7 @@ def test_a_board_that_another_tool_left_stuck_in_its_erase_is_freed(desk: Desk) 
         attached = bus.wait_for("1-1", {ROM_USB}, 5_000)
         assert attached is not None
         with bus.open_dfu(attached) as wire, pytest.raises(TimedOut):
-            wire.run(erase(0x08100000, 4_000, poll_at_once=True))
+            wire.run(erase(0x08100000, 4_000, Polling(at_once=True)))
     assert "stuck = true" in (desk.lab / "board1" / "board.toml").read_text("utf-8")
     said = desk.install(desk.published.link("demo-widget"))
     assert (said.exit, said.last["result"]) == (0, "confirmed")

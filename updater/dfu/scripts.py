@@ -52,22 +52,38 @@ COMMAND_MAX_MS = 2_000
 _BUSY = {State.dfuDNLOAD_SYNC, State.dfuDNBUSY}
 _ON_THE_WAY = _BUSY | {State.dfuMANIFEST_SYNC, State.dfuMANIFEST}
 _LONGEST_NAP_MS = 1_000
+_STALL_NAP_MS = 10
 _MAX_PUSHES = 8
 """How often a device is pushed towards dfuIDLE; none is known to need more than two."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polling:
+    """How to wait for a stored download.
+
+    `at_once`: ask again without waiting bwPollTimeout, where the silicon table says it is harmless.
+    `stalls`: how many GETSTATUS in a row this ROM may STALL while it works; asked again after a pause.
+    """
+
+    at_once: bool = False
+    stalls: int = 0
+
+
+AS_TOLD = Polling()
+"""Wait bwPollTimeout, and take a STALL for what it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """How to move bytes with one device.
 
-    `poll_at_once`: ask again without waiting bwPollTimeout, where the silicon table says it is harmless.
     `write_max_ms`: the ceiling for one block. `may_stick`: this ROM can stay dfuDNBUSY for ever after
     an erase.
     """
 
     transfer_size: int
     write_max_ms: int
-    poll_at_once: bool = False
+    polling: Polling = AS_TOLD
     may_stick: bool = False
 
 
@@ -132,7 +148,7 @@ def go_to_idle(may_stick: bool = False) -> Script[None]:
             yield Out(Request.CLRSTATUS)
 
 
-def settle(since_ms: float, max_ms: int, *, poll_at_once: bool) -> Script[Status]:
+def settle(since_ms: float, max_ms: int, polling: Polling = AS_TOLD) -> Script[Status]:
     """Poll until a stored download is done.
 
     Returns the status in dfuDNLOAD-IDLE. Raises `DeviceRefused` in dfuERROR, `TimedOut` when `max_ms`
@@ -143,7 +159,7 @@ def settle(since_ms: float, max_ms: int, *, poll_at_once: bool) -> Script[Status
     nap = 1
     is_late = False
     while True:
-        status = yield from get_status()
+        status = yield from _patient_status(polling.stalls)
         if status.state == State.dfuDNLOAD_IDLE:
             return status
         if status.state == State.dfuERROR:
@@ -153,27 +169,43 @@ def settle(since_ms: float, max_ms: int, *, poll_at_once: bool) -> Script[Status
         if is_late:
             raise TimedOut(f"the bootloader was still busy after {max_ms / 1000:g} s")
         is_late = status.at_ms - since_ms > max_ms
-        if not poll_at_once:
+        if not polling.at_once:
             yield Sleep(_nap(status))
         elif nap > 1:
             yield Sleep(nap)
         nap = min(nap * 2, 64)
 
 
+def _patient_status(stalls: int) -> Script[Status]:
+    """GETSTATUS from a ROM that may STALL it so many times in a row while it works."""
+    for _ in range(stalls):
+        try:
+            return (yield from get_status())
+        except Stalled:
+            yield Sleep(_STALL_NAP_MS)
+    return (yield from get_status())
+
+
 def _nap(status: Status) -> int:
     return min(max(status.poll_ms, 1), _LONGEST_NAP_MS)
 
 
-def set_address(address: int, *, poll_at_once: bool = False) -> Script[None]:
+def set_address(address: int, polling: Polling = AS_TOLD) -> Script[None]:
     """Set the address pointer; ends in dfuDNLOAD-IDLE. Raises `DeviceRefused` for memory it does not know."""
     sent = yield Out(Request.DNLOAD, 0, bytes([Command.SET_ADDRESS]) + address.to_bytes(4, "little"))
-    yield from settle(sent.at_ms, COMMAND_MAX_MS, poll_at_once=poll_at_once)
+    yield from settle(sent.at_ms, COMMAND_MAX_MS, polling)
 
 
-def erase(address: int, max_ms: int, *, poll_at_once: bool = False) -> Script[None]:
+def erase(address: int, max_ms: int, polling: Polling = AS_TOLD) -> Script[None]:
     """Erase the sector that holds `address`; ends in dfuDNLOAD-IDLE. OK is no proof: read it back."""
     sent = yield Out(Request.DNLOAD, 0, bytes([Command.ERASE]) + address.to_bytes(4, "little"))
-    yield from settle(sent.at_ms, max_ms, poll_at_once=poll_at_once)
+    yield from settle(sent.at_ms, max_ms, polling)
+
+
+def mass_erase(max_ms: int, polling: Polling = AS_TOLD) -> Script[None]:
+    """Erase the whole flash; ends in dfuDNLOAD-IDLE. What bwPollTimeout says of it is far too short."""
+    sent = yield Out(Request.DNLOAD, 0, bytes([Command.ERASE]))
+    yield from settle(sent.at_ms, max_ms, polling)
 
 
 def erase_with_stuck_busy(address: int, wait_ms: int) -> Script[None]:
@@ -211,10 +243,25 @@ def write(address: int, data: bytes, pace: Pace) -> Script[None]:
     Three control transfers a block: DNLOAD, GETSTATUS (starts the work), GETSTATUS (its result).
     Ends in dfuDNLOAD-IDLE.
     """
-    yield from set_address(address, poll_at_once=pace.poll_at_once)
+    yield from set_address(address, pace.polling)
     for block, chunk in enumerate(_chunks(data, pace.transfer_size), FIRST_BLOCK):
         sent = yield Out(Request.DNLOAD, block, chunk)
-        yield from settle(sent.at_ms, pace.write_max_ms, poll_at_once=pace.poll_at_once)
+        yield from settle(sent.at_ms, pace.write_max_ms, pace.polling)
+
+
+def set_device_feature(address: int, value: int, pace: Pace) -> Script[bool]:
+    """Tell the ROM the supply voltage (AN2606, Device Feature); it programs wider words then.
+
+    From any state. True when it was accepted; a ROM that refuses is idle again and as slow as before.
+    The three other bytes of the word stay 0xFF.
+    """
+    yield from go_to_idle(pace.may_stick)
+    try:
+        yield from write(address, bytes([value, 0xFF, 0xFF, 0xFF]), pace)
+    except (Stalled, DeviceRefused):
+        yield from go_to_idle(pace.may_stick)
+        return False
+    return True
 
 
 def _chunks(data: bytes, size: int) -> Iterator[bytes]:
@@ -228,7 +275,7 @@ def read(address: int, length: int, pace: Pace) -> Script[bytes]:
     UPLOAD is legal from dfuIDLE only, and set-address ends in dfuDNLOAD-IDLE: hence the first ABORT.
     Raises `ProtocolError` when the device sends less than it was asked for.
     """
-    yield from set_address(address, poll_at_once=pace.poll_at_once)
+    yield from set_address(address, pace.polling)
     asked = yield Out(Request.ABORT)
     latest = asked.at_ms + READ_BLOCK_MS * (10 + length // pace.transfer_size)
     data = bytearray()
@@ -254,13 +301,13 @@ def read_if_allowed(address: int, length: int, pace: Pace) -> Script[bytes | Non
         return None
 
 
-def leave(address: int, *, poll_at_once: bool = False) -> Script[None]:
+def leave(address: int, polling: Polling = AS_TOLD) -> Script[None]:
     """Start the program whose vector table is at `address` (AN3156, Leave DFU mode).
 
     From the zero-length download on errors say nothing: many ROMs are gone before they answer. Whether
     the application runs is seen by its coming back, not here.
     """
-    yield from set_address(address, poll_at_once=poll_at_once)
+    yield from set_address(address, polling)
     try:
         yield Out(Request.DNLOAD, 0)
         yield from get_status()

@@ -62,6 +62,13 @@ def vectors_are_valid(flash: Flash, table: int = VECTOR_TABLE) -> bool:
     )
 
 
+def initial_stack(flash: Flash, table: int) -> int:
+    """The initial stack pointer that a vector table names; 0 outside the flash."""
+    if not flash.base <= table <= flash.end - 8:
+        return 0
+    return int.from_bytes(flash.read(table, 4), "little")
+
+
 class Application:
     """One run of the firmware in `flash`. `wants_rom` becomes true when a host sent DETACH."""
 

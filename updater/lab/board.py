@@ -17,31 +17,23 @@ from updater.lab.application import (
     VECTOR_TABLE,
     Application,
     ChipIdentity,
+    initial_stack,
     read_header,
     vectors_are_valid,
 )
 from updater.lab.clock import Clock
-from updater.lab.face import (
-    DFU_FUNCTIONAL,
-    DFU_MODE,
-    GET_DESCRIPTOR,
-    STANDARD_IN_INTERFACE,
-    DfuFunction,
-    Endpoint0,
-    Face,
-)
+from updater.lab.face import DFU_FUNCTIONAL, GET_DESCRIPTOR, STANDARD_IN_INTERFACE, Endpoint0, Face
 from updater.lab.flash import Memory
 from updater.lab.record import BoardRecord, BoardState, Fault, FaultKind, Power
 from updater.lab.rom import FRESH, Dialect, Rom, Snapshot
-from updater.lab.symptoms import behaves
+from updater.lab.romface import lookalike_face, rom_face
+from updater.lab.symptoms import Behaves, Leaves, behaves
 from updater.silicon import Chip, Silicon
 
-ROM_VENDOR_ID, ROM_PRODUCT_ID = 0x0483, 0xDF11
-ROM_ATTRIBUTES = 0x0B
-ROM_DETACH_TIMEOUT_MS = 255
-BCD_DFUSE = 0x011A
 APPLICATION_READY_MS = 100
 """From the jump to the application until it is on USB; the lab's own number."""
+RESETS_ITSELF_AFTER_MS = 20
+"""How long an application that needs one more reset is on USB before it makes it; the lab's own number."""
 USB_TRANSFER_MS = 1.0
 USB_KIB_MS = 1.0
 _STANDARD_TYPE_MASK = 0x60
@@ -76,6 +68,7 @@ class Board:
         self._record = record
         self._table = table
         self.chip: Chip = chip
+        self.lookalike = next((row for row in table.lookalike if row.id == record.looks_like), None)
         self.memory = memory
         self.clock = clock
         self.dialect = dialect
@@ -88,6 +81,7 @@ class Board:
         self._next_address = next_address
         self._charge_usb = charge_usb
         self._upload_ms_per_kib = chip.lab.upload_us_per_kib.value / 1000.0
+        self._resets_itself = False
         self._gone = False  # cut off USB for the rest of this process
         self._ready_at_ms = clock.now_ms()
         self._foreign_identity = False
@@ -114,6 +108,7 @@ class Board:
     @property
     def is_present(self) -> bool:
         """Whether a host sees the board now."""
+        self._reset_by_application()
         return self._endpoint0 is not None and not self._gone and self.clock.now_ms() >= self._ready_at_ms
 
     @property
@@ -150,7 +145,7 @@ class Board:
     def _idcode(self) -> int:
         """DBGMCU_IDCODE: REV_ID, a nibble that reads 6 on silicon, DEV_ID."""
         letters = {row.letter: row.rev_id for row in self.chip.revisions}
-        return letters[self._record.revision] << 16 | 0x6000 | self.chip.dev_id.value
+        return letters.get(self._record.revision, 0) << 16 | 0x6000 | self.chip.dev_id.value
 
     @property
     def _identity(self) -> ChipIdentity:
@@ -158,7 +153,7 @@ class Board:
         return ChipIdentity(
             uid=uid,
             idcode=self._idcode ^ (0x10000000 if self._foreign_identity else 0),
-            rom_version=self._record.rom_version,
+            rom_version=self._record.rom_version & 0xFF,
             transfer_size=self.chip.transfer_size.value,
         )
 
@@ -189,6 +184,8 @@ class Board:
             self.rom.power_off()
 
     def _boots_into(self) -> BoardState:
+        if self.lookalike is not None:
+            return BoardState.ROM
         flash = self.memory.flash
         if self.chip.empty_check.value and flash.read(VECTOR_TABLE, 4) == b"\xff" * 4:
             return BoardState.ROM
@@ -214,12 +211,7 @@ class Board:
         if state is BoardState.ROM:
             self.rom = Rom(
                 memory=self.memory,
-                behaves=behaves(
-                    self._table,
-                    self.chip,
-                    rom_version=self._record.rom_version,
-                    revision=self._record.revision,
-                ),
+                behaves=self._how_the_rom_behaves(),
                 transfer_size=self.chip.transfer_size.value,
                 clock=self.clock,
                 dialect=self.dialect,
@@ -239,23 +231,22 @@ class Board:
             self.address = self._next_address()
 
     def _rom_face(self) -> Face:
-        chip = self._identity
-        return Face(
-            vendor_id=ROM_VENDOR_ID,
-            product_id=ROM_PRODUCT_ID,
-            bcd_device=self.chip.bcd_device.value,
-            manufacturer="STMicroelectronics",
-            product=self.chip.product_string.value,
-            serial=self.chip.predicted_serial(uid=chip.uid, idcode=chip.idcode),
-            interface_class=DFU_MODE,
-            alternates=self.chip.alternates.value,
-            function=DfuFunction(
-                attributes=ROM_ATTRIBUTES,
-                detach_timeout_ms=ROM_DETACH_TIMEOUT_MS,
-                transfer_size=self.chip.transfer_size.value,
-                bcd_dfu=BCD_DFUSE,
-            ),
+        if self.lookalike is not None:
+            return lookalike_face(self.lookalike)
+        return rom_face(self.chip, self._identity, power_ups=self.address)
+
+    def _how_the_rom_behaves(self) -> Behaves:
+        record = self._record
+        own = behaves(
+            self._table,
+            self.chip,
+            rom_version=record.rom_version,
+            revision=record.revision,
+            bank_mode=self.memory.bank_mode,
         )
+        if self.lookalike is not None and self.lookalike.leaves_on_zero_download:
+            return replace(own, leaves=Leaves.ON_ZERO_DOWNLOAD)
+        return own
 
     # ------------------------------------------------------------------------------------------ the transfers
 
@@ -273,6 +264,7 @@ class Board:
 
         Raises `Stalled`, `TimedOut`, or `Vanished` when that device is not on the bus (any more).
         """
+        self._reset_by_application()
         endpoint0 = self._endpoint0
         start_ms = self.clock.now_ms()
         if address != self.address or self._gone or endpoint0 is None or start_ms < self._ready_at_ms:
@@ -328,11 +320,12 @@ class Board:
     def _class_descriptor(self, rom: Rom, kind: int, data_or_length: bytes | int, timeout_ms: float) -> bytes:
         """A functional descriptor asked for by itself: the C5 ROM hangs, ST's library answers it."""
         assert self._endpoint0 is not None
-        if rom.dialect is Dialect.ST_LIBRARY and kind == DFU_FUNCTIONAL and isinstance(data_or_length, int):
+        hangs = rom.dialect is Dialect.STANDARD or rom.behaves.functional_descriptor_alone_hangs
+        if not hangs and kind == DFU_FUNCTIONAL and isinstance(data_or_length, int):
             function = self._endpoint0.face.function
             return function.pack()[:data_or_length] if function else b""
         rom.violations.append(f"descriptor 0x{kind:02X} asked for by itself")
-        rom.hung = rom.hung or rom.dialect is Dialect.STANDARD
+        rom.hung = rom.hung or hangs
         self.clock.sleep_ms(timeout_ms)
         raise TimedOut("the ROM does not answer this descriptor request")
 
@@ -357,14 +350,32 @@ class Board:
         rom = self.rom
         assert rom is not None
         setup = bmRequestType, bRequest, wValue, wIndex, data_or_length
-        if self.fault is None:
-            answer = rom.control(*setup, timeout_ms)
-        else:
-            answer = self._with_fault(rom, self.fault, setup, timeout_ms)
-        if rom.left_to is not None:
-            valid = vectors_are_valid(self.memory.flash, rom.left_to)
-            self._enumerate(BoardState.APPLICATION if valid else BoardState.LOCKED_UP)
-        return answer
+        try:
+            if self.fault is None:
+                return rom.control(*setup, timeout_ms)
+            return self._with_fault(rom, self.fault, setup, timeout_ms)
+        finally:
+            if rom.left_to is not None and self.rom is rom:
+                self._leave(rom, rom.left_to)
+
+    def _leave(self, rom: Rom, table: int) -> None:
+        """The ROM jumps through this vector table, as well as this ROM can."""
+        behaves, flash = rom.behaves, self.memory.flash
+        near = behaves.go_needs_stack_below_ram_end_by
+        ends = self.chip.stack_ends.value if self.chip.stack_ends else ()
+        stack = initial_stack(flash, table)
+        too_high = bool(near) and any(end - near <= stack <= end for end in ends)
+        if behaves.go_is_broken or too_high or not vectors_are_valid(flash, table):
+            self._enumerate(BoardState.LOCKED_UP)
+            return
+        self._enumerate(BoardState.APPLICATION)
+        self._resets_itself = behaves.leaves is Leaves.ONE_MORE_RESET
+
+    def _reset_by_application(self) -> None:
+        """An application that needs one more reset makes it as soon as it is on the bus: it is gone again."""
+        if self._resets_itself and self.clock.now_ms() >= self._ready_at_ms + RESETS_ITSELF_AFTER_MS:
+            self._resets_itself = False
+            self._enumerate(BoardState.APPLICATION)
 
     # --------------------------------------------------------------------------------------------- the faults
 
@@ -388,20 +399,20 @@ class Board:
 
     @staticmethod
     def _arm(rom: Rom, fault: Fault, *, due: bool) -> None:
-        rom.flip_next_write = fault.kind is FaultKind.FLIP_WRITE and due
+        rom.bench.flip_next_write = fault.kind is FaultKind.FLIP_WRITE and due
         rom.fail_next_status = fault.kind is FaultKind.STATUS_AT and due
-        rom.stick_at = fault.value if fault.kind is FaultKind.STICK_BUSY_AT else None
+        rom.bench.stick_at = fault.value if fault.kind is FaultKind.STICK_BUSY_AT else None
         rom.stay_on_leave = fault.kind is FaultKind.NO_LEAVE
 
     @staticmethod
     def _has_fired(rom: Rom, fault: Fault, *, due: bool) -> bool:
         match fault.kind:
             case FaultKind.FLIP_WRITE:
-                return due and not rom.flip_next_write
+                return due and not rom.bench.flip_next_write
             case FaultKind.STATUS_AT:
                 return due and not rom.fail_next_status
             case FaultKind.STICK_BUSY_AT:
-                return rom.stick_at is None
+                return rom.bench.stick_at is None
             case FaultKind.NO_LEAVE:
                 return not rom.stay_on_leave
             case _:

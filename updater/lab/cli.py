@@ -125,6 +125,12 @@ def _add_add(add: argparse.ArgumentParser) -> None:
     add.add_argument("--power", choices=list(Power), default=Power.SELF)
     add.add_argument("--boot-button", choices=["yes", "no"], default="yes")
     add.add_argument("--in-rom", action="store_true", help="start in the bootloader")
+    add.add_argument(
+        "--flash-kib", type=int, metavar="KIB", help="the part's flash; default: the largest part"
+    )
+    add.add_argument("--reads-size", action="store_true", help="the ROM lets its flash-size register be read")
+    add.add_argument("--bank-mode", choices=["single", "dual"], help="what the option bytes say")
+    add.add_argument("--looks-like", metavar="ID", help="show the face of a look-alike on USB")
 
 
 def _add(args: argparse.Namespace, lab_dir: Path, vendor: Vendor, out: TextIO) -> None:
@@ -142,6 +148,10 @@ def _add(args: argparse.Namespace, lab_dir: Path, vendor: Vendor, out: TextIO) -
         in_rom=args.in_rom,
         product=product,
         segments=_firmware(args.firmware, product, vendor),
+        flash_kib=args.flash_kib,
+        reads_size=args.reads_size,
+        bank_mode=args.bank_mode,
+        looks_like=args.looks_like,
     )
     print(
         f"{record.name}: {record.chip} revision {record.revision}, ROM 0x{record.rom_version:02X},"

@@ -2,22 +2,23 @@
 
 NOR flash: an erase makes a sector 0xFF, programming turns ones into zeros, never back. On chips with ECC a
 program unit can be programmed once per erase. OTP: the same without an erase, and lock bytes. The system
-memory's ROM ID byte can be read. Protection is silent: AN3156 says that writing or erasing a
+memory's ROM ID can be read. Protection is silent: AN3156 says that writing or erasing a
 write-protected sector reports no error.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 
 from updater.dfu.words import StatusCode
 from updater.facts import Region, Sector
-from updater.silicon import Chip
+from updater.silicon import BankMode, Chip, OtpArea
 
 BLANK = 0xFF
 UNLOCKED = 0xFF
 ROM_ID_WINDOW_BYTES = 256
-"""How much of the system memory around the ROM ID byte the lab knows; everything but that byte is 0xFF."""
+"""How much of the system memory before the ROM ID the lab knows; everything but the ID is 0xFF."""
 
 
 class Flash:
@@ -46,7 +47,8 @@ class Flash:
         """The sector that holds this address, or None outside the flash."""
         if not self.base <= address < self.end:
             return None
-        return self.region.sectors[bisect_right(self._starts, address) - 1]
+        sector = self.region.sectors[bisect_right(self._starts, address) - 1]
+        return sector if address < sector.end else None  # there may be a hole between two banks
 
     def is_protected(self, sector: Sector) -> bool:
         return sector.address in self.write_protected
@@ -112,88 +114,158 @@ class Flash:
 class Otp:
     """One-time-programmable memory: bits go from 1 to 0 for ever, and a rewrite ANDs without an error.
 
-    Where the layout string has two parts, the second holds lock bytes: the first part is cut into as many
-    equal blocks, and a lock byte that is not 0xFF ends writing to its block (RM0090 section 3.6).
+    `contents` are the data bytes, then the lock bytes. A lock byte that is not 0xFF ends writing to its
+    block (RM0090 section 3.6). Where the flash has ECC a unit of OTP is written once, too.
     """
 
-    def __init__(self, region: Region, contents: bytearray) -> None:
-        self.region = region
-        self.base = region.address
-        self.end = region.sectors[-1].end
+    def __init__(self, area: OtpArea, contents: bytearray, *, unit_bytes: int, is_once: bool) -> None:
+        self.area = area
+        self.base = area.at
+        self.end = area.end + area.lock_bytes
         self.contents = contents
+        self._unit_bytes = unit_bytes if is_once else 0
 
     def program(self, address: int, data: bytes) -> StatusCode:
-        for at, byte in enumerate(data, start=address - self.base):
+        first = address - self.base
+        if self._unit_bytes and not self._is_fresh(first, len(data)):
+            return StatusCode.errPROG
+        for at, byte in enumerate(data, start=first):
             if not self._is_locked(at):
                 self.contents[at] &= byte
         return StatusCode.OK
 
+    def _is_fresh(self, at: int, length: int) -> bool:
+        return self.contents.count(BLANK, at, at + length) == length
+
     def _is_locked(self, at: int) -> bool:
-        sectors = self.region.sectors
-        if len(sectors) != 2 or at >= sectors[0].size:
+        area = self.area
+        if not area.lock_bytes or at >= area.bytes:
             return False
-        block = at // (sectors[0].size // sectors[1].size)
-        return self.contents[sectors[0].size + block] != UNLOCKED
+        return self.contents[area.bytes + at // area.block_bytes] != UNLOCKED
 
 
 class Memory:
-    """Everything a ROM can address, found by address."""
+    """Everything a ROM can address, found by address.
 
-    def __init__(self, chip: Chip, *, flash: bytearray, otp: bytearray, options: bytearray, rom_id: int):
+    `flash_kib` is the part's real size (None: the largest). The option bytes say whether the flash is in
+    one bank or two. `reads_size`: whether the flash-size register answers UPLOAD; no source says so.
+    """
+
+    def __init__(
+        self,
+        chip: Chip,
+        *,
+        flash: bytearray,
+        otp: bytearray,
+        options: bytearray,
+        rom_id: int,
+        flash_kib: int | None = None,
+        reads_size: bool = False,
+    ):
+        self.bank_mode = bank_mode_in(chip, options)
         self.flash = Flash(
-            chip.flash,
+            flash_region(chip, flash_kib=flash_kib, bank_mode=self.bank_mode),
             flash,
             unit_bytes=chip.program_unit_bytes.value,
             once_per_erase=chip.lab.once_per_erase.value,
         )
-        zone = region_of(chip, "otp")
-        self.otp = Otp(zone, otp) if zone else None
+        self.otp = None
+        if chip.otp:
+            unit, is_once = chip.program_unit_bytes.value, chip.lab.once_per_erase.value
+            self.otp = Otp(chip.otp, otp, unit_bytes=unit, is_once=is_once)
         self.read_protected = False
-        start = (chip.rom_id_at.value & ~3) - ROM_ID_WINDOW_BYTES
-        system = bytearray([BLANK]) * (2 * ROM_ID_WINDOW_BYTES)
-        system[chip.rom_id_at.value - start] = rom_id
-        self._others: list[tuple[int, int, bytearray]] = [(start, start + len(system), system)]
-        if self.otp:
-            self._others.append((self.otp.base, self.otp.end, otp))
+        self.feature_at = chip.supply.feature_at if chip.supply else None
+        self.feature = bytearray([0x00, BLANK, BLANK, BLANK])
+        self._fast_feature = chip.supply.value if chip.supply else None
         self.options = options
-        self._options = region_of(chip, "options")
-        if self._options:
-            first = self._options.address
-            self._others.append((first, first + len(options), options))
+        self._options_at = _options_at(chip)
+        self._others = list(_system_memory(chip, rom_id))
+        if self.otp:
+            self._others.append((self.otp.base, otp))
+        if options:
+            self._others.append((self._options_at, options))
+        if self.feature_at is not None:
+            self._others.append((self.feature_at, self.feature))
+        if reads_size and chip.flash_size_at:
+            kib = flash_kib or max(chip.sizes_kib.value)
+            self._others.append((chip.flash_size_at.value, bytearray(kib.to_bytes(2, "little"))))
 
     def is_known(self, address: int) -> bool:
         """Whether an address pointer may point here."""
         return self.flash.base <= address < self.flash.end or any(
-            first <= address < end for first, end, _ in self._others
+            first <= address < first + len(contents) for first, contents in self._others
         )
 
     def is_option_byte(self, address: int) -> bool:
-        zone = self._options
-        return zone is not None and zone.address <= address < zone.sectors[-1].end
+        return bool(self.options) and self._options_at <= address < self._options_at + len(self.options)
 
     def is_otp(self, address: int, length: int) -> bool:
         return self.otp is not None and self.otp.base <= address and address + length <= self.otp.end
+
+    @property
+    def feature_is_fast(self) -> bool:
+        """Whether the Device Feature has been told that the supply allows words."""
+        return self.feature[0] == self._fast_feature
 
     def read(self, address: int, length: int) -> bytes | None:
         """These bytes, or None when one of them cannot be read."""
         if self.flash.base <= address and address + length <= self.flash.end:
             return self.flash.read(address, length)
-        for first, end, contents in self._others:
-            if first <= address and address + length <= end:
+        for first, contents in self._others:
+            if first <= address and address + length <= first + len(contents):
                 return bytes(contents[address - first : address - first + length])
         return None
 
 
-def region_of(chip: Chip, kind: str) -> Region | None:
-    """The row's region for `flash`, `otp` or `options`; None when the chip shows none."""
-    words = {"flash": "internal flash", "otp": "otp memory", "options": "option bytes"}
-    return next((region for region in chip.regions if region.name.lower() == words[kind]), None)
+def _system_memory(chip: Chip, rom_id: int) -> Iterator[tuple[int, bytearray]]:
+    """The end of the ROM with its ID: the last bytes but one of its area (AN2606 section 4.2)."""
+    if chip.rom_id_at is None:
+        return
+    start = (chip.rom_id_at.value & ~3) - ROM_ID_WINDOW_BYTES
+    system = bytearray([BLANK]) * (ROM_ID_WINDOW_BYTES + 4)
+    at, width = chip.rom_id_at.value - start, chip.rom_id_bytes
+    system[at : at + width] = rom_id.to_bytes(width, "little")
+    yield start, system
 
 
-def size_of(chip: Chip, kind: str) -> int:
+def _options_at(chip: Chip) -> int:
+    return chip.option_bytes.at if chip.option_bytes else 0
+
+
+def bank_mode_in(chip: Chip, options: bytes | bytearray) -> BankMode | None:
+    """What the option bytes say; None on a chip whose flash is divided in one way only."""
+    if chip.bank_mode is None:
+        return None
+    at = (chip.bank_mode.at & ~3) - _options_at(chip)
+    return chip.bank_mode.mode_in(bytes(options[at : at + 4]))
+
+
+def blank_options(chip: Chip, bank_mode: BankMode | None = None) -> bytearray:
+    """Option bytes of a new part: all ones, but for the bank mode where the chip has one."""
+    options = bytearray([BLANK]) * size_of(chip, "options")
+    option = chip.bank_mode
+    if option is not None and bank_mode_in(chip, options) != (bank_mode or "single"):
+        at, bit = option.at - _options_at(chip) + option.bit // 8, option.bit % 8
+        options[at] ^= 1 << bit
+    return options
+
+
+def flash_region(chip: Chip, *, flash_kib: int | None = None, bank_mode: BankMode | None = None) -> Region:
+    """The real flash of a part. Raises ValueError for a part that the table does not know."""
+    sectors = chip.sectors(kib=flash_kib, bank_mode=bank_mode)
+    if not sectors:
+        raise ValueError(f"the table knows no {chip.title} with {flash_kib} KiB in {bank_mode} bank mode")
+    return Region(name="Internal Flash", alternate=0, sectors=sectors)
+
+
+def size_of(chip: Chip, kind: str, *, flash_kib: int | None = None, bank_mode: BankMode | None = None) -> int:
     """How many bytes `flash.bin`, `otp.bin` or `options.bin` of this chip has."""
-    region = region_of(chip, kind)
-    return sum(sector.size for sector in region.sectors) if region else 0
+    if kind == "otp":
+        return chip.otp.bytes + chip.otp.lock_bytes if chip.otp else 0
+    if kind == "options":
+        return chip.option_bytes.bytes if chip.option_bytes else 0
+    sectors = flash_region(chip, flash_kib=flash_kib, bank_mode=bank_mode).sectors
+    return sectors[-1].end - sectors[0].address
 
 
 def _only_clears_bits(old: bytes | bytearray, new: bytes) -> bool:

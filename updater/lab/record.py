@@ -55,7 +55,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardRecord:
-    """What `board.toml` holds. `chip` is a row's id, `write_protected` holds sector addresses."""
+    """What `board.toml` holds. `chip` is a row's id, `write_protected` holds sector addresses.
+
+    `flash_kib` is the part's real size (None: the family's largest), `reads_size` whether the ROM lets its
+    flash-size register be read, `looks_like` a look-alike's id: on USB it shows that one's face.
+    """
 
     name: str
     chip: str
@@ -71,3 +75,6 @@ class BoardRecord:
     rom: Snapshot = FRESH
     write_protected: tuple[int, ...] = ()
     read_protected: bool = False
+    flash_kib: int | None = None
+    reads_size: bool = False
+    looks_like: str | None = None

@@ -24,22 +24,17 @@ from updater.dfu.words import (
     State,
     StatusCode,
     TimedOut,
+    Vanished,
 )
-from updater.facts import Sector
 from updater.lab.clock import Clock
 from updater.lab.flash import Memory
-from updater.lab.symptoms import Behaves
+from updater.lab.symptoms import Behaves, Leaves
+from updater.lab.work import READ_UNPROTECT, VECTOR_TABLE, Workbench
 
 OUT = 0x21
 IN = 0xA1
-VECTOR_TABLE = 0x08000000
-"""Where the address pointer stands if nobody set it (AN3156)."""
-READ_UNPROTECT = 0x92
 COMMANDS = bytes([0x00, Command.SET_ADDRESS, Command.ERASE, READ_UNPROTECT])
 """The answer to UPLOAD of block 0, "Get" (AN3156)."""
-WORD_BYTES = 4
-_ROUNDING_MS = 0.001
-"""Waiting until a moment, in floating point, may end a hair before it."""
 FOREIGN_STATE = 15
 """bState of ST's library after an unreadable UPLOAD: outside the standard."""
 
@@ -86,15 +81,6 @@ _LEGAL: dict[int, frozenset[int]] = {
 }
 
 
-class Work(NamedTuple):
-    """What one stored DNLOAD costs and how it ends."""
-
-    ms: float
-    poll_ms: int
-    result: StatusCode = StatusCode.OK
-    sticks: bool = False
-
-
 class Snapshot(NamedTuple):
     """What a ROM remembers from one command to the next while its power stays on."""
 
@@ -111,8 +97,8 @@ FRESH = Snapshot()
 class Rom:
     """One ROM bootloader over one chip's memories.
 
-    `violations` are sentences about what no host may ever do. `flip_next_write`, `fail_next_status`,
-    `stick_at` and `stay_on_leave` are the board's faults; each clears itself when it fires.
+    `violations` are sentences about what no host may ever do. `fail_next_status`, `stay_on_leave` and
+    those of the workbench are the board's faults; each clears itself when it fires.
     """
 
     def __init__(
@@ -125,31 +111,25 @@ class Rom:
         dialect: Dialect = Dialect.STANDARD,
         snapshot: Snapshot | None = None,
     ) -> None:
+        start = snapshot or FRESH
         self.memory = memory
         self.behaves = behaves
         self.transfer_size = transfer_size
         self.clock = clock
         self.dialect = dialect
-        self.violations: list[str] = []
+        self.bench = Workbench(memory, behaves, transfer_size, clock, pointer=start.pointer, hung=start.hung)
         self.left_to: int | None = None  # the vector table the ROM jumps to, once it has left
-        self.flip_next_write = False
         self.fail_next_status = False
-        self.stick_at: int | None = None
         self.stay_on_leave = False
-        start = snapshot or FRESH
         self.state: int = start.state
         self.status: int = start.status
-        self.pointer = start.pointer
-        self.hung = start.hung
         self._stuck = start.stuck  # in dfuDNBUSY for ever
         self._was_stuck = False
         self._stuck_poll_ms = behaves.erase_poll_ms
         self._pending: tuple[int, bytes] | None = None
         self._result: StatusCode = StatusCode.OK
-        self._misaligned = False
         self._deaf_until_ms = 0.0  # EP0 is not served before
-        self._flash_busy_until_ms = 0.0
-        self._power_off: Callable[[], None] | None = None
+        self._stalls_left = 0
         self._answers: dict[int, Callable[[int, bytes | int], bytes]] = {
             Request.DNLOAD: self._dnload,
             Request.UPLOAD: self._upload,
@@ -158,6 +138,28 @@ class Rom:
             Request.GETSTATE: self._getstate,
             Request.ABORT: self._abort,
         }
+
+    @property
+    def violations(self) -> list[str]:
+        return self.bench.violations
+
+    @property
+    def pointer(self) -> int:
+        """The address pointer."""
+        return self.bench.pointer
+
+    @pointer.setter
+    def pointer(self, address: int) -> None:
+        self.bench.pointer = address
+
+    @property
+    def hung(self) -> bool:
+        """Whether only a power cycle helps."""
+        return self.bench.hung
+
+    @hung.setter
+    def hung(self, is_hung: bool) -> None:
+        self.bench.hung = is_hung
 
     # ------------------------------------------------------------------------------------ the wire's side
 
@@ -174,6 +176,9 @@ class Rom:
 
         Blocks on the clock as the silicon does. Raises `Stalled`, and `TimedOut` after `timeout_ms`.
         """
+        if self._stalls_left and bRequest == Request.GETSTATUS and self.clock.now_ms() < self._deaf_until_ms:
+            self._stalls_left -= 1
+            raise Stalled("GETSTATUS while the flash is busy")
         waited = self.wait(timeout_ms)
         try:
             answer = self.receive(bmRequestType, bRequest, wValue, wIndex, data_or_length)
@@ -200,11 +205,7 @@ class Rom:
 
     def power_off(self) -> None:
         """The supply fails now: what the flash was doing stays half done."""
-        if self._power_off is not None and self.clock.now_ms() < max(
-            self._flash_busy_until_ms, self._deaf_until_ms
-        ):
-            self._power_off()
-        self._power_off = None
+        self.bench.power_off(at_least_until_ms=self._deaf_until_ms)
 
     def break_down(self, code: StatusCode) -> None:
         """A STALL out of the blue: in the standard's dialect dfuERROR with this code."""
@@ -239,7 +240,8 @@ class Rom:
         raise Stalled(f"request {request} is not allowed in state {self.state}")
 
     def _out_of_place(self, request: int) -> bytes:
-        if self.dialect is Dialect.ST_LIBRARY and request == Request.CLRSTATUS:
+        stalls = self.behaves.clrstatus_outside_error_stalls
+        if self.dialect is Dialect.ST_LIBRARY and request == Request.CLRSTATUS and not stalls:
             self._fail(StatusCode.errUNKNOWN)
             return b""
         if self.dialect is Dialect.ST_LIBRARY and request == Request.ABORT:
@@ -272,7 +274,7 @@ class Rom:
     def _clrstatus(self, _value: int, _data: bytes | int) -> bytes:
         self.state, self.status = State.dfuIDLE, StatusCode.OK
         if self._was_stuck:  # no source says that the pointer survives
-            self._was_stuck, self.pointer = False, VECTOR_TABLE
+            self._was_stuck, self.bench.pointer = False, VECTOR_TABLE
         return b""
 
     def _abort(self, _value: int, _data: bytes | int) -> bytes:
@@ -283,6 +285,8 @@ class Rom:
         assert not isinstance(data, int)
         if not data:
             self.state = State.dfuMANIFEST_SYNC
+            if self.behaves.leaves is Leaves.ON_ZERO_DOWNLOAD and not self.stay_on_leave:
+                self.left_to = self.pointer
             return b""
         if len(data) > self.transfer_size:
             if self.dialect is Dialect.STANDARD:
@@ -317,8 +321,8 @@ class Rom:
         data = self.memory.read(self.pointer + (block - FIRST_BLOCK) * self.transfer_size, length)
         if data is None:
             return self._unreadable(StatusCode.errTARGET)
-        if self._flash_busy_until_ms > self._deaf_until_ms:  # a read of a busy flash stalls the bus
-            self._deaf_until_ms = self._flash_busy_until_ms
+        if self.bench.busy_until_ms > self._deaf_until_ms:  # a read of a busy flash stalls the bus
+            self._deaf_until_ms = self.bench.busy_until_ms
             self.clock.sleep_ms(self._deaf_until_ms - self.clock.now_ms())
         self.state = State.dfuUPLOAD_IDLE
         return data
@@ -351,8 +355,15 @@ class Rom:
     def _leave(self) -> bytes:
         if self.stay_on_leave:
             self.stay_on_leave, self.state = False, State.dfuIDLE
-        else:
-            self.state, self.left_to = State.dfuMANIFEST, self.pointer
+            return _status(StatusCode.OK, 1, State.dfuMANIFEST)
+        self.state, self.left_to = State.dfuMANIFEST, self.pointer
+        match self.behaves.leaves:
+            case Leaves.DROPS:
+                raise Vanished("the ROM is gone before it has answered")
+            case Leaves.STALLS:
+                raise Stalled("GETSTATUS after the zero-length download")
+            case Leaves.STATUS_ERROR:
+                return _status(StatusCode.errUNKNOWN, 0, State.dfuERROR)
         return _status(StatusCode.OK, 1, State.dfuMANIFEST)
 
     # ------------------------------------------------------------------------------------------- the work
@@ -362,20 +373,15 @@ class Rom:
         assert self._pending is not None
         block, data = self._pending
         self._pending = None
-        if block == 0:
-            work = self._command(data)
-        elif block < FIRST_BLOCK:
-            work = Work(0, 0)
-        else:
-            work = self._write(self.pointer + (block - FIRST_BLOCK) * self.transfer_size, data)
+        work = self.bench.run(block, data)
         now = self.clock.now_ms()
         if work.sticks:
             self._stuck, self._stuck_poll_ms, self.state = True, work.poll_ms, State.dfuDNBUSY
             self._deaf_until_ms = now + min(self.behaves.first_answer_ms, work.ms)
-            self._flash_busy_until_ms = now + work.ms
         else:
             if work.ms:
-                self._deaf_until_ms = self._flash_busy_until_ms = now + work.ms
+                self._deaf_until_ms = now + work.ms
+                self._stalls_left = self.behaves.stalled_polls
             self._end(work.result, documented=block == 0 and data[0] == Command.SET_ADDRESS)
         return _status(StatusCode.OK, work.poll_ms, State.dfuDNBUSY)
 
@@ -390,105 +396,6 @@ class Rom:
             self.state = State.dfuDNLOAD_SYNC
         else:
             self._fail(result if documented else StatusCode.errVENDOR)
-
-    def _command(self, data: bytes) -> Work:
-        poll_ms, name, address = self.behaves.command_poll_ms, data[0], int.from_bytes(data[1:5], "little")
-        if name == READ_UNPROTECT:
-            self.violations.append("read unprotect (0x92)")
-            return Work(0, poll_ms, StatusCode.errVENDOR)
-        if name == Command.SET_ADDRESS and len(data) == 5:
-            if not self.memory.is_known(address):
-                return Work(0, poll_ms, StatusCode.errTARGET)
-            self.pointer = address
-            return Work(0, poll_ms)
-        if name == Command.ERASE and len(data) in (1, 5):
-            if self.memory.read_protected:
-                return Work(0, poll_ms, StatusCode.errVENDOR)
-            return self._mass_erase() if len(data) == 1 else self._erase(address)
-        return Work(0, poll_ms, StatusCode.errSTALLEDPKT)
-
-    def _erase(self, address: int) -> Work:
-        sector = self.memory.flash.sector_at(address)
-        if sector is None or not sector.erasable:
-            return Work(0, self.behaves.erase_poll_ms, StatusCode.errTARGET)
-        self._start_flash()
-        before = self.memory.flash.erase(sector)
-        self._power_off = lambda: self.memory.flash.spoil_erase(sector, before)
-        return Work(
-            self.behaves.erase_ms[sector.size],
-            self.behaves.erase_poll_ms,
-            sticks=self._sticks(sector),
-        )
-
-    def _mass_erase(self) -> Work:
-        self._start_flash()
-        flash = self.memory.flash
-        before = [(sector, flash.erase(sector)) for sector in flash.region.sectors]
-
-        def power_off() -> None:
-            for sector, old in before:
-                flash.spoil_erase(sector, old)
-
-        self._power_off = power_off
-        ms = sum(self.behaves.erase_ms[sector.size] for sector in flash.region.sectors)
-        return Work(ms, self.behaves.erase_poll_ms)
-
-    def _sticks(self, sector: Sector) -> bool:
-        first = self.behaves.erase_sticks_from
-        return self._sticks_by_fault(sector.address, sector.size) or (
-            first is not None and sector.address >= first
-        )
-
-    def _sticks_by_fault(self, address: int, length: int) -> bool:
-        if self.stick_at is None or not address <= self.stick_at < address + length:
-            return False
-        self.stick_at = None
-        return True
-
-    def _write(self, address: int, data: bytes) -> Work:
-        poll_ms, memory = self.behaves.write_poll_ms, self.memory
-        flash, length = memory.flash, len(data)
-        if memory.is_option_byte(address):
-            self.violations.append("a download to the option bytes")
-            return Work(0, poll_ms, StatusCode.errVENDOR)
-        in_flash = flash.base <= address and address + length <= flash.end
-        if memory.read_protected and (in_flash or memory.is_otp(address, length)):
-            return Work(0, poll_ms, StatusCode.errVENDOR)
-        if not in_flash and not memory.is_otp(address, length):
-            return Work(0, poll_ms, StatusCode.errTARGET)
-        step = max(flash.unit_bytes, WORD_BYTES)
-        if self._misaligned or address % step or length % step:
-            self._misaligned = True  # AN3156: this and the following operations fail
-            return Work(0, poll_ms, StatusCode.errPROG)
-        self._start_flash()
-        ms = length // flash.unit_bytes * self.behaves.program_us / 1000.0
-        if in_flash:
-            result = self._program(address, data)
-        else:
-            assert memory.otp is not None
-            result = memory.otp.program(address, data)
-        return Work(ms, poll_ms, result, sticks=in_flash and self._sticks_by_fault(address, length))
-
-    def _program(self, address: int, data: bytes) -> StatusCode:
-        flash = self.memory.flash
-        before = flash.read(address, len(data))
-        result = flash.program(address, data)
-        if result == StatusCode.OK:
-            self._power_off = lambda: flash.spoil_program(address, data, before)
-            if self.flip_next_write:
-                self.flip_next_write = False
-                flash.flip(address)
-        return result
-
-    def _start_flash(self) -> None:
-        """A flash operation begins. AN2606 table 136: before the hardware has ended the last, it can hang."""
-        if self.clock.now_ms() < self._flash_busy_until_ms - _ROUNDING_MS:
-            if self.behaves.command_before_done_hangs:
-                self.hung = True
-                self.violations.append("a flash operation before the last one had ended")
-                raise TimedOut("the ROM hangs; only a power cycle helps")
-            self.clock.sleep_ms(self._flash_busy_until_ms - self.clock.now_ms())
-        self._power_off = None
 
 
 def _status(code: int, poll_ms: int, state: int) -> bytes:

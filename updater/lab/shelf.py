@@ -20,18 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from updater.errors import StorageFailed, Usage
-from updater.facts import Segment
+from updater.facts import Region, Segment
 from updater.lab.application import LabProduct, vectors_are_valid
 from updater.lab.backend import LabBackend, split_port
 from updater.lab.board import Board
 from updater.lab.clock import Clock
-from updater.lab.flash import BLANK, Flash, Memory, size_of
+from updater.lab.flash import BLANK, Flash, Memory, bank_mode_in, blank_options, flash_region, size_of
 from updater.lab.record import BoardRecord, BoardState, Fault, FaultKind, Power
 from updater.lab.rom import Dialect, Snapshot
-from updater.silicon import Chip, Silicon, the_table
+from updater.silicon import BankMode, Chip, Silicon, the_table
 
 SCHEMA = 1
 UID_BYTES = 12
+UNKNOWN = "?"
+"""The revision of a board whose chip has no row of revisions."""
 REGIONS = ("flash", "otp", "options")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -103,6 +105,10 @@ def add_board(
     in_rom: bool = False,
     product: LabProduct | None = None,
     segments: Sequence[Segment] = (),
+    flash_kib: int | None = None,
+    reads_size: bool = False,
+    bank_mode: BankMode | None = None,
+    looks_like: str | None = None,
     table: Silicon | None = None,
 ) -> BoardRecord:
     """Put a new board on the shelf and return what is written of it.
@@ -111,11 +117,15 @@ def add_board(
     application when the flash holds valid vectors, else it is in its ROM. Raises Usage for what does not
     exist or does not fit, StorageFailed for the disk.
     """
-    row = (table or the_table()).by_id(chip)
+    known = table or the_table()
+    row = known.by_id(chip)
     if row is None:
-        known = ", ".join(each.id for each in (table or the_table()).chip)
-        raise Usage(f"no chip is called {chip}; the silicon table knows {known}")
-    flash = _flash_with(row, segments)
+        names = ", ".join(each.id for each in known.chip)
+        raise Usage(f"no chip is called {chip}; the silicon table knows {names}")
+    if looks_like is not None and looks_like not in [each.id for each in known.lookalike]:
+        names = ", ".join(each.id for each in known.lookalike)
+        raise Usage(f"nothing known looks like {looks_like!r}; known are {names}")
+    flash = _flash_with(row, segments, _geometry(row, flash_kib, bank_mode))
     with locked(folder, create=True):
         records = load_records(folder)
         name = _free_name(name, [each.name for each in records])
@@ -128,11 +138,14 @@ def add_board(
             port=_free_port(port, [each.port for each in records]),
             power=power,
             boot_button=boot_button,
-            state=BoardState.ROM if in_rom or not _runs(row, flash) else BoardState.APPLICATION,
+            state=BoardState.ROM if in_rom or not vectors_are_valid(flash) else BoardState.APPLICATION,
             product=product,
+            flash_kib=flash_kib,
+            reads_size=reads_size,
+            looks_like=looks_like,
         )
-        blanks = (bytes([BLANK]) * size_of(row, region) for region in REGIONS[1:])
-        contents = dict(zip(REGIONS, (bytes(flash), *blanks), strict=True))
+        otp, options = bytes([BLANK]) * size_of(row, "otp"), bytes(blank_options(row, bank_mode))
+        contents = {"flash": bytes(flash.contents), "otp": otp, "options": options}
         _save(folder / name, record, contents, {})
     return record
 
@@ -213,17 +226,24 @@ def _storage(message: str) -> Iterator[None]:
 
 def _load_memory(folder: Path, record: BoardRecord, table: Silicon) -> Memory:
     chip = table.by_id(record.chip)
-    if chip is None or record.revision not in [row.letter for row in chip.revisions]:
+    if chip is None or record.revision not in [row.letter for row in chip.revisions or ()] + [UNKNOWN]:
         raise _damaged(record.name, f"the table knows no {record.chip} of revision {record.revision}")
     contents: dict[str, bytearray] = {}
     for region in REGIONS:
         with _storage(f"board {record.name}: {region}.bin cannot be read"):
             contents[region] = bytearray((folder / f"{region}.bin").read_bytes())
-        if len(contents[region]) != size_of(chip, region):
-            raise _damaged(
-                record.name, f"{region}.bin has {len(contents[region])} bytes, not {size_of(chip, region)}"
-            )
-    return Memory(chip, rom_id=record.rom_version, **contents)
+    mode = bank_mode_in(chip, contents["options"])
+    for region, content in contents.items():
+        size = size_of(chip, region, flash_kib=record.flash_kib, bank_mode=mode)
+        if len(content) != size:
+            raise _damaged(record.name, f"{region}.bin has {len(content)} bytes, not {size}")
+    return Memory(
+        chip,
+        rom_id=record.rom_version,
+        flash_kib=record.flash_kib,
+        reads_size=record.reads_size,
+        **contents,
+    )
 
 
 def _contents(board: Board) -> dict[str, bytes]:
@@ -268,7 +288,12 @@ def _dump(record: BoardRecord) -> str:
         f'state = "{record.state}"',
         f"write_protected = [{', '.join(f'0x{address:08X}' for address in record.write_protected)}]",
         f"read_protected = {str(record.read_protected).lower()}",
+        f"reads_size = {str(record.reads_size).lower()}",
     ]
+    if record.flash_kib is not None:
+        lines.append(f"flash_kib = {record.flash_kib}")
+    if record.looks_like is not None:
+        lines.append(f"looks_like = {json.dumps(record.looks_like)}")
     if product := record.product:
         lines += [
             "",
@@ -327,26 +352,30 @@ def _damaged(name: str, why: str) -> StorageFailed:
 # ---------------------------------------------------------------------------------------------- a new board
 
 
-def _flash_with(chip: Chip, segments: Sequence[Segment]) -> bytearray:
-    contents = bytearray([BLANK]) * size_of(chip, "flash")
-    base = chip.flash.address
+def _geometry(chip: Chip, flash_kib: int | None, bank_mode: BankMode | None) -> Region:
+    if bank_mode == "dual" and chip.bank_mode is None:
+        raise Usage(f"{chip.title} has no option that divides its flash into two banks")
+    try:
+        return flash_region(chip, flash_kib=flash_kib, bank_mode=bank_mode)
+    except ValueError as error:
+        raise Usage(str(error)) from error
+
+
+def _flash_with(chip: Chip, segments: Sequence[Segment], region: Region) -> Flash:
+    base, end = region.address, region.sectors[-1].end
+    contents = bytearray([BLANK]) * (end - base)
     for segment in segments:
-        if segment.address < base or segment.end > base + len(contents):
+        if segment.address < base or segment.end > end:
             raise Usage(f"firmware at 0x{segment.address:08X} does not fit into the flash of {chip.title}")
         contents[segment.address - base : segment.end - base] = segment.data
-    return contents
-
-
-def _runs(chip: Chip, contents: bytearray) -> bool:
-    flash = Flash(chip.flash, contents, unit_bytes=chip.program_unit_bytes.value, once_per_erase=False)
-    return vectors_are_valid(flash)
+    return Flash(region, contents, unit_bytes=chip.program_unit_bytes.value, once_per_erase=False)
 
 
 def _revision(chip: Chip, wanted: str | None) -> str:
     letters = [row.letter for row in chip.revisions]
     if wanted is not None and wanted not in letters:
-        raise Usage(f"{chip.title} has no revision {wanted}; known are {', '.join(letters)}")
-    return wanted or letters[-1]
+        raise Usage(f"{chip.title} has no revision {wanted}; known are {', '.join(letters) or 'none'}")
+    return wanted or (letters[-1] if letters else UNKNOWN)
 
 
 def _rom_version(chip: Chip, wanted: int | None) -> int:
@@ -354,7 +383,7 @@ def _rom_version(chip: Chip, wanted: int | None) -> int:
     if wanted is not None and wanted not in known:
         ids = ", ".join(f"0x{each:02X}" for each in known)
         raise Usage(f"{chip.title} has no ROM 0x{wanted:02X}; known are {ids}")
-    return known[-1] if wanted is None else wanted
+    return (known[-1] if known else 0) if wanted is None else wanted
 
 
 def _uid(wanted: bytes | None, name: str) -> bytes:

@@ -1,0 +1,253 @@
+"""Who answers in a bootloader, and how do we know (docs/decisions/0006).
+
+In the ROM every STM32 looks alike. Its descriptors leave some rows of the silicon table; its bootloader ID
+may leave one. The product is proved by the serial that was foretold, by a product header in flash, or by a
+journal together with sectors that still hold what the journal recorded; else a person must say it, and the
+receipt will say so. What only looks like an STM32's ROM is named and left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from updater.dfu.scripts import Pace, Polling, read_if_allowed
+from updater.dfu.words import WireError
+from updater.facts import HEADER_BYTES, DeviceFacts, IdentityFrom, Mode, ProductHeader, RomFacts
+from updater.plan import is_blank
+from updater.silicon import Chip, Silicon
+from updater.store import Journal
+from updater.usbio import Attached, Bus, Wire, read_rom_facts, read_shown
+from updater.vendor import Product, Vendor
+
+
+def rom_facts(
+    bus: Bus, attached: Attached, vendor: Vendor, silicon: Silicon, journals: Sequence[Journal]
+) -> DeviceFacts:
+    """What can be learnt of a device that was found in its ROM: descriptors, ROM ID, and who it may be."""
+    facts = DeviceFacts(
+        name=f"bootloader on port {attached.port}", port=attached.port, usb=attached.usb, mode=Mode.ROM
+    )
+    shown = read_shown(attached)
+    lookalike = silicon.lookalike_of(attached.usb, shown)
+    if lookalike is not None:
+        why = f"this is a {lookalike.title}, not an STM32's own bootloader. {lookalike.refused}"
+        return replace(facts, name=lookalike.title, mode=Mode.OTHER, serial=shown.serial, refused=why)
+    rom = read_rom_facts(attached)
+    if rom is None:
+        return replace(facts, mode=Mode.OTHER)
+    rows = silicon.like(rom)
+    facts = _narrowed(replace(facts, serial=rom.serial, rom=rom), rows)
+    if not rows:
+        return facts
+    try:
+        with bus.open_dfu(attached) as wire:
+            facts = _narrowed(facts, _by_rom_id(rows, wire, _careful_pace(rows, silicon)))
+            facts = rom_silicon(facts, wire, silicon)
+            return _recognised(facts, wire, silicon, vendor, journals)
+    except WireError as error:
+        return replace(facts, unread=str(error))  # what its descriptors said is still worth showing
+
+
+def _narrowed(facts: DeviceFacts, rows: Iterable[Chip]) -> DeviceFacts:
+    """The facts with the rows that are left; a single one is the chip."""
+    rows = tuple(rows)
+    if len(rows) != 1:
+        return replace(facts, chips=tuple(row.id for row in rows))
+    return replace(facts, chips=(rows[0].id,), chip=rows[0].id, dev_id=rows[0].dev_id.value)
+
+
+def _by_rom_id(rows: Sequence[Chip], wire: Wire, pace: Pace) -> Sequence[Chip]:
+    """The rows that have the bootloader ID which stands at their own place; all, if none has."""
+    if len(rows) == 1:
+        return rows
+    fitting = [row for row in rows if _rom_id(row, wire, pace) in {rom.id for rom in row.roms}]
+    return fitting or rows
+
+
+def _rom_id(chip: Chip, wire: Wire, pace: Pace) -> int | None:
+    """The bootloader ID by UPLOAD (AN2606 section 4.2); None where it cannot be read."""
+    if chip.rom_id_at is None:
+        return None
+    return _number(wire, pace, chip.rom_id_at.value, chip.rom_id_bytes)
+
+
+def _number(wire: Wire, pace: Pace, address: int, width: int) -> int | None:
+    """A little-endian number out of the word that holds it; None where it cannot be read."""
+    word = wire.run(read_if_allowed(address & ~3, 4, pace))
+    return None if word is None else int.from_bytes(word[address & 3 :][:width], "little")
+
+
+def _careful_pace(rows: Sequence[Chip], silicon: Silicon) -> Pace:
+    """How to read from a device that may be any of these."""
+    paces = [silicon.behaviour(row, rom_version=None, revision=None).pace for row in rows]
+    return Pace(
+        transfer_size=paces[0].transfer_size,
+        write_max_ms=max(pace.write_max_ms for pace in paces),
+        polling=Polling(
+            at_once=all(pace.polling.at_once for pace in paces),
+            stalls=max(pace.polling.stalls for pace in paces),
+        ),
+        may_stick=any(pace.may_stick for pace in paces),
+    )
+
+
+def read_silicon(bus: Bus, attached: Attached, facts: DeviceFacts, silicon: Silicon) -> DeviceFacts:
+    """`rom_silicon` for a device that is not open yet; what cannot be read stays unknown."""
+    try:
+        with bus.open_dfu(attached) as wire:
+            return rom_silicon(facts, wire, silicon)
+    except WireError as error:
+        return replace(facts, unread=str(error))
+
+
+def rom_silicon(facts: DeviceFacts, wire: Wire, silicon: Silicon) -> DeviceFacts:
+    """Revision (from the serial, where the row allows), ROM version, bank mode and size, by UPLOAD."""
+    chip = silicon.by_id(facts.chip or "")
+    if chip is None:
+        return facts
+    rev_id = chip.rev_id_of(facts.rom.serial) if facts.rom else None
+    if rev_id is not None and (letter := chip.letter(rev_id)):
+        facts = replace(facts, revision=letter, revision_from="rom-serial")
+    pace = _pace(facts, chip, silicon)
+    read = _rom_id(chip, wire, pace)
+    if read in {rom.id for rom in chip.roms}:
+        facts = replace(facts, rom_version=read, rom_version_from="rom-id")
+    else:  # what the application claimed is worth less than the ROM's own silence: assume the worst
+        facts = replace(facts, rom_version=None, rom_version_from=None)
+    return with_limitations(_measured(facts, chip, wire, pace), chip, silicon)
+
+
+def _measured(facts: DeviceFacts, chip: Chip, wire: Wire, pace: Pace) -> DeviceFacts:
+    """Bank mode from the option bytes and size from the flash-size register, where they can be read."""
+    if chip.bank_mode is not None:
+        word = wire.run(read_if_allowed(chip.bank_mode.at & ~3, 4, pace))
+        facts = replace(facts, bank_mode=chip.bank_mode.mode_in(word) if word is not None else None)
+    if chip.flash_size_at is not None and len(chip.sizes_kib.value) > 1:
+        kib = _number(wire, pace, chip.flash_size_at.value, 2)
+        facts = replace(facts, flash_kib=kib if kib in chip.sizes_kib.value else None)
+    return facts
+
+
+def _pace(facts: DeviceFacts, chip: Chip, silicon: Silicon) -> Pace:
+    return silicon.behaviour(chip, rom_version=facts.rom_version, revision=facts.revision).pace
+
+
+def with_limitations(facts: DeviceFacts, chip: Chip, silicon: Silicon) -> DeviceFacts:
+    """The facts with the known limitations of this chip."""
+    behaviour = silicon.behaviour(
+        chip, rom_version=facts.rom_version, revision=facts.revision, bank_mode=facts.bank_mode
+    )
+    return replace(facts, limitations=behaviour.limitations)
+
+
+def _recognised(
+    facts: DeviceFacts, wire: Wire, silicon: Silicon, vendor: Vendor, journals: Sequence[Journal]
+) -> DeviceFacts:
+    """Prove which product a stranger is, by the first proof that holds; or leave it unknown."""
+    rows = [row for row in silicon.chip if row.id in facts.chips]
+    pace = _careful_pace(rows, silicon)
+    possible = [product for product in vendor.products if set(facts.chips) & set(product.chips)]
+    for header in _headers(wire, pace, possible):
+        runs = not is_blank(wire.run(read_if_allowed(rows[0].flash.address, 8, pace)) or b"")
+        product = vendor.product(header.product)
+        facts = replace(
+            facts,
+            name=product.title if product else facts.name,
+            product=header.product,
+            hardware=header.hardware,
+            version=header.version if runs else None,
+            security_counter=header.security_counter,
+            identity=IdentityFrom.HEADER,
+        )
+        return rom_silicon(of_product(facts, product, silicon), wire, silicon) if product else facts
+    for journal in journals:
+        product = next((one for one in possible if one.id == journal.product), None)
+        proof = _journal_proof(facts, wire, silicon, pace, journal) if product else None
+        if product is not None and proof is not None:
+            facts = replace(
+                facts, name=product.title, product=product.id, hardware=journal.hardware, identity=proof
+            )
+            return rom_silicon(of_product(facts, product, silicon), wire, silicon)
+    return facts
+
+
+def of_product(facts: DeviceFacts, product: Product, silicon: Silicon) -> DeviceFacts:
+    """The facts of a device that is this product: of its possible chips only the product's are left."""
+    if facts.chip is not None:
+        return facts
+    possible = set(facts.chips) & set(product.chips)
+    return _narrowed(facts, [row for row in silicon.chip if row.id in possible])
+
+
+def _headers(wire: Wire, pace: Pace, possible: Iterable[Product]) -> Iterable[ProductHeader]:
+    addresses = {product.header.address for product in possible if product.header}
+    for address in sorted(addresses):
+        header = ProductHeader.parse(wire.run(read_if_allowed(address, HEADER_BYTES, pace)) or b"")
+        if header is not None:
+            yield header
+
+
+def _journal_proof(
+    facts: DeviceFacts, wire: Wire, silicon: Silicon, pace: Pace, journal: Journal
+) -> IdentityFrom | None:
+    """How this journal proves that the device on its port is the one it was written for, or None.
+
+    A journal alone never proves. The device must hold a sector, not blank, with the SHA-256 that the
+    journal recorded (or show a foretold serial that the row says is unique), and at most one sector may
+    contradict: the one in work when the cable was pulled. What a person had said stays a person's word.
+    """
+    chip = silicon.by_id(journal.chip)
+    if chip is None or journal.chip not in facts.chips or journal.port != facts.port:
+        return None
+    if journal.serial not in (None, facts.serial):
+        return None
+    is_unique = chip.serial_is_unique.value and journal.serial is not None
+    agree = contradict = 0
+    for witness in journal.witnesses:
+        content = wire.run(read_if_allowed(witness.address, witness.size, pace)) or b""
+        if hashlib.sha256(content).hexdigest() not in witness.sha256:
+            contradict += 1
+        elif not is_blank(content):
+            agree += 1
+    if contradict > 1 or not (agree or is_unique):
+        return None
+    if journal.identity in (IdentityFrom.PERSON, IdentityFrom.NONE):
+        return IdentityFrom.PERSON
+    return IdentityFrom.SERIAL if is_unique and not agree else IdentityFrom.JOURNAL
+
+
+def same_device(facts: DeviceFacts, rom: RomFacts, chip: Chip) -> str | None:
+    """What speaks against this ROM being the device that we sent there, in words; None when nothing."""
+    against = chip.contradiction(rom)
+    if against is None and facts.uid is not None and facts.idcode is not None:
+        against = chip.serial_contradiction(rom.serial, uid=facts.uid, idcode=facts.idcode)
+    return against
+
+
+def lasting_serial(facts: DeviceFacts, chip: Chip) -> str | None:
+    """The serial by which this device's ROM can be known again; None where it is another each time."""
+    return facts.rom.serial if facts.rom and chip.serial.value != "random" else None
+
+
+def contradicting_header(
+    facts: DeviceFacts, product: Product, vendor: Vendor, contents: Mapping[int, bytes]
+) -> str | None:
+    """What a product header in these sectors (bytes by address) says against the device being this product.
+
+    In words; None when no header is there, or the right one.
+    """
+    places = {one.header.address for one in vendor.products if one.header}
+    for start, content in contents.items():
+        for at in sorted(places):
+            header = (
+                ProductHeader.parse(content[at - start :]) if start <= at < start + len(content) else None
+            )
+            if header is None:
+                continue
+            if header.product != product.id:
+                return f"its flash holds the program of a {header.product}"
+            if facts.hardware is not None and header.hardware != facts.hardware:
+                return f"its flash holds the program of hardware {header.hardware}, not {facts.hardware}"
+    return None
