@@ -119,6 +119,7 @@ class _Diary:
             chip=facts.chip or "",
             serial=lasting_serial(facts, self._chip) if self._chip else None,
             identity=facts.identity,
+            revision=facts.revision,
             manifest_sha256=prepared.bundle.manifest_sha256,
             from_version=str(plan.from_version) if plan and plan.from_version else None,
         )

@@ -203,11 +203,15 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limitation:
-    """A known limitation of this silicon or ROM, in words a person can read."""
+    """A known limitation of this silicon or ROM, in words a person can read.
+
+    `handled`: the updater does something about it; the others are only good to know.
+    """
 
     id: str
     text: str
     source: tuple[str, ...]
+    handled: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,8 +37,9 @@ def flash_of(chip: Chip, facts: DeviceFacts, product: Product, *, needed_end: in
     and the vendor's description of the product contradict each other.
     """
     if chip.geometry is None:
+        why = chip.not_written.value if chip.not_written else "no public source says how its flash is divided"
         raise Refused(
-            f"no public source says how the flash of a {chip.title} is divided; it is not written to",
+            f"this updater does not write to a {chip.title}: {why}",
             advice="Tell the vendor: this chip is not supported yet.",
         )
     mode = _bank_mode(chip, facts, product)

@@ -32,8 +32,13 @@ def rom_facts(
     shown = read_shown(attached)
     lookalike = silicon.lookalike_of(attached.usb, shown)
     if lookalike is not None:
-        why = f"this is a {lookalike.title}, not an STM32's own bootloader. {lookalike.refused}"
-        return replace(facts, name=lookalike.title, mode=Mode.OTHER, serial=shown.serial, refused=why)
+        return replace(
+            facts,
+            name=lookalike.title,
+            mode=Mode.OTHER,
+            serial=shown.serial,
+            refused=lookalike.refused,
+        )
     rom = read_rom_facts(attached)
     if rom is None:
         return replace(facts, mode=Mode.OTHER)
@@ -169,6 +174,8 @@ def _recognised(
             facts = replace(
                 facts, name=product.title, product=product.id, hardware=journal.hardware, identity=proof
             )
+            if journal.revision is not None:  # its application had said so; most ROMs cannot
+                facts = replace(facts, revision=journal.revision, revision_from="journal")
             return rom_silicon(of_product(facts, product, silicon), wire, silicon)
     return facts
 

@@ -56,15 +56,19 @@ def device_line(facts: DeviceFacts) -> Line:
         "security_counter": facts.security_counter,
         "identity": facts.identity,
         "chip": facts.chip,
+        "chips": list(facts.chips),
         "dev_id": _hex(facts.dev_id, 3),
         "revision": facts.revision,
         "revision_from": facts.revision_from,
         "rom_version": _hex(facts.rom_version, 2),
         "rom_version_from": facts.rom_version_from,
+        "flash_kib": facts.flash_kib,
+        "bank_mode": facts.bank_mode,
         "port": facts.port,
         "usb": facts.usb,
         "limitations": [_limitation(one) for one in facts.limitations],
         "problem": facts.problem,
+        "refused": facts.refused,
     }
 
 
@@ -77,12 +81,14 @@ def plan_line(plan: Plan) -> Line:
         "to_version": str(plan.to_version),
         "image": plan.image,
         "image_because": plan.image_because,
-        "erase": [{"address": _hex(s.sector.address, 8), "size": s.sector.size} for s in plan.sectors],
+        "erase": [{"address": _hex(one.address, 8), "size": one.size} for one in plan.erased_sectors],
+        "erase_whole_flash_because": plan.mass_erase.because if plan.mass_erase else None,
         "write_bytes": plan.write_bytes,
         "keep": [{"address": _hex(address, 8), "length": length} for address, length in plan.keep],
         "lost_bytes": plan.lost_bytes,
         "recovery": plan.recovery.kind,
         "estimate_ms": plan.estimate_ms,
+        "replug_because": plan.replug_because,
     }
 
 
@@ -174,7 +180,12 @@ def _segments(image: Image) -> list[Line]:
 
 
 def _limitation(limitation: Limitation) -> Line:
-    return {"id": limitation.id, "text": limitation.text, "source": list(limitation.source)}
+    return {
+        "id": limitation.id,
+        "text": limitation.text,
+        "source": list(limitation.source),
+        "handled": limitation.handled,
+    }
 
 
 def _hex(value: int | None, digits: int) -> str | None:

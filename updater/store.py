@@ -38,7 +38,8 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One unfinished update: which device it was, and by what its bootloader may be known again.
 
     `serial` is the serial number string that this device's ROM shows. `identity` is how the product was
-    known then: what a person had said does not become a proof by having been written down.
+    known then: what a person had said does not become a proof by having been written down. `revision` is
+    the silicon revision that the application had named.
     """
 
     schema: Literal[1] = 1
@@ -50,6 +51,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     identity: IdentityFrom
     manifest_sha256: str
     from_version: str | None
+    revision: str | None = None
     witnesses: tuple[Witness, ...] = ()
 
     def is_about_the_same(self, other: Journal) -> bool:
@@ -59,8 +61,8 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def continued(self, by: Journal) -> Journal:
         """The journal of a second try: it keeps what the first one knew of the sectors."""
-        version = by.from_version or self.from_version
-        return msgspec.structs.replace(by, witnesses=self.witnesses, from_version=version)
+        version, revision = by.from_version or self.from_version, by.revision or self.revision
+        return msgspec.structs.replace(by, witnesses=self.witnesses, from_version=version, revision=revision)
 
     def with_witnesses(self, contents: Mapping[int, tuple[bytes, ...]]) -> Journal:
         """The journal that also knows what these sectors hold; several contents mean any of them."""

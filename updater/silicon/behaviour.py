@@ -78,10 +78,10 @@ def _of_quirks(quirks: Iterable[Quirk]) -> Iterable[Limitation]:
     for quirk in quirks:
         if quirk.limitation:
             sources = (quirk.match.source, quirk.symptom.source, quirk.remedy.source)
-            yield Limitation(id=quirk.id, text=quirk.limitation, source=tuple(dict.fromkeys(sources)))
+            yield Limitation(id=quirk.id, text=quirk.limitation, source=tuple(dict.fromkeys(sources)), handled=True)
 
 
 def _of_rows(known: Iterable[KnownLimitation]) -> Iterable[Limitation]:
     for row in known:
         source = row.source if row.standing != "inferred" else f"{row.source} (inferred)"
-        yield Limitation(id=row.id, text=row.text, source=(source,))
+        yield Limitation(id=row.id, text=row.text, source=(source,), handled=False)

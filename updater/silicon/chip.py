@@ -122,7 +122,8 @@ class Chip(Row, frozen=True):
     """One row of the table: a DEV_ID and everything that goes with it.
 
     `geometry` is the real flash of the largest part and guards against damage: a row without it is
-    listed, never written to. `alternates` is what the ROM shows, which may be something else.
+    listed, never written to, and `not_written` says why. `alternates` is what the ROM shows, which may be
+    something else.
     """
 
     id: str
@@ -151,6 +152,7 @@ class Chip(Row, frozen=True):
     serial_constants: Fact[tuple[str, ...]] | None = None
     also_shows: tuple[Fact[str], ...] = ()
     geometry: Fact[str] | None = None
+    not_written: Fact[str] | None = None
     parts: tuple[Part, ...] = ()
     flash_size_at: Fact[int] | None = None
     bank_mode: BankOption | None = None
@@ -243,6 +245,9 @@ class Chip(Row, frozen=True):
             return f"its bootloader reports bcdDevice {rom.bcd_device:04x}, not {self.bcd_device.value:04x}"
         if rom.transfer_size != self.transfer_size.value:  # a block would land at another address
             return f"its bootloader takes blocks of {rom.transfer_size} bytes, not {self.transfer_size.value}"
+        names = self.product_string
+        if names.standing != "inferred" and rom.product_string not in (None, names.value):
+            return f"its bootloader calls itself {rom.product_string!r}, not {names.value!r}"
         if not rom.regions or rom.regions[0].sectors not in self.shown_layouts:
             return f"its flash is laid out differently from a {self.title}"
         constants = self.serial_constants.value if self.serial_constants else ()
