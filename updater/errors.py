@@ -92,7 +92,10 @@ class Refused(UpdaterError):
     """The bundle is genuine, but policy says no."""
 
     exit_status = 6
-    means = "refused by policy: older version, wrong channel, withdrawn, updater too old, no way to recover"
+    means = (
+        "refused by policy: older version, wrong channel, withdrawn, updater too old, no way to recover, "
+        "flash that is not known well enough"
+    )
     advice = "Ask the vendor for an update that fits this device."
 
 

@@ -378,9 +378,8 @@ def describe(plan: Plan) -> list[str]:
         lines.append(f"lost:     {plan.lost_bytes:,} bytes: whatever else is in these sectors is erased too")
     lines += [f"kept:     {length:,} bytes at 0x{address:08X}" for address, length in plan.keep]
     if plan.feature:
-        lines.append(
-            f"speed:    the vendor states a supply of {plan.feature.supply_mv / 1000:g} V: whole words"
-        )
+        volts = plan.feature.supply_mv / 1000
+        lines.append(f"speed:    the chip is told of its supply of {volts:g} V, and writes faster then")
     if plan.replug_because:
         lines.append(f"at end:   unplug the device and plug it in again: {plan.replug_because}")
     if plan.identity in (IdentityFrom.PERSON, IdentityFrom.NONE):

@@ -82,8 +82,9 @@ def test_json_lines_keep_the_contract_of_install(desk: Desk) -> None:
     assert kinds.count("plan") == 1
     plan = next(line for line in lines if line["type"] == "plan")
     assert set(plan) == {
-        "type", "product", "from_version", "to_version", "image", "image_because", "erase", "write_bytes",
-        "keep", "lost_bytes", "recovery", "estimate_ms",
+        "type", "product", "from_version", "to_version", "image", "image_because", "erase",
+        "erase_whole_flash_because", "write_bytes", "keep", "lost_bytes", "recovery", "estimate_ms",
+        "replug_because",
     }  # fmt: skip
     assert set(lines[-1]) == {
         "type", "exit", "result", "device", "product", "from_version", "to_version", "manifest_sha256",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from updater.silicon import the_table
+
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text("utf-8")
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
@@ -48,6 +50,15 @@ def test_every_page_that_the_code_names_exists() -> None:
     for source in (PROJECT / "updater").rglob("*.py"):
         for name in re.findall(r"docs/[\w/-]+\.md", source.read_text("utf-8")):
             assert (PROJECT / name).is_file(), (source.name, name)
+
+
+def test_the_silicon_page_names_every_chip_and_whether_it_is_written_to() -> None:
+    page = (PROJECT / "docs" / "silicon.md").read_text("utf-8")
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if "| `" in line]
+    shown = {chip_id.strip("`"): (title, written) for title, chip_id, _, _, written in cells}
+    assert shown == {
+        chip.id: (chip.title, "yes" if chip.geometry else "no") for chip in the_table().chip
+    }
 
 
 def test_every_room_is_on_the_map() -> None:
