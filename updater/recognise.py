@@ -126,9 +126,11 @@ def rom_silicon(facts: DeviceFacts, wire: Wire, silicon: Silicon) -> DeviceFacts
 
 def _measured(facts: DeviceFacts, chip: Chip, wire: Wire, pace: Pace) -> DeviceFacts:
     """Bank mode from the option bytes and size from the flash-size register, where they can be read."""
-    if chip.bank_mode is not None:
-        word = wire.run(read_if_allowed(chip.bank_mode.at & ~3, 4, pace))
-        facts = replace(facts, bank_mode=chip.bank_mode.mode_in(word) if word is not None else None)
+    if chip.bank_mode is not None and chip.option_bytes is not None:
+        first, whole = chip.option_bytes.at, chip.option_bytes.bytes  # in one piece from its start (AN3156)
+        block = wire.run(read_if_allowed(first, whole, pace)) or b""
+        word = block[(chip.bank_mode.at & ~3) - first :][:4]
+        facts = replace(facts, bank_mode=chip.bank_mode.mode_in(word) if len(word) == 4 else None)
     if chip.flash_size_at is not None and len(chip.sizes_kib.value) > 1:
         kib = _number(wire, pace, chip.flash_size_at.value, 2)
         facts = replace(facts, flash_kib=kib if kib in chip.sizes_kib.value else None)

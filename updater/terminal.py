@@ -265,6 +265,8 @@ def _device_words(facts: DeviceFacts, *, explain: bool) -> list[str]:
         rows.append(("serial", facts.serial))
     if facts.chips:
         rows += _silicon_words(facts, explain=explain)
+    elif facts.rom is not None:
+        rows.append(("silicon", "none that this updater knows"))
     if facts.mode is Mode.ROM:
         rows.append(("identity", _IDENTITY_WORDS[facts.identity]))
     rows += _limitation_words(facts, explain=explain)

@@ -208,7 +208,12 @@ class Memory:
         return self.feature[0] == self._fast_feature
 
     def read(self, address: int, length: int) -> bytes | None:
-        """These bytes, or None when one of them cannot be read."""
+        """These bytes, or None when one of them cannot be read.
+
+        Option bytes are read from the start of their block only (AN3156).
+        """
+        if self.is_option_byte(address) and address != self._options_at:
+            return None
         if self.flash.base <= address and address + length <= self.flash.end:
             return self.flash.read(address, length)
         for first, contents in self._others:

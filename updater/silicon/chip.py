@@ -240,10 +240,15 @@ class Chip(Row, frozen=True):
         return tuple(dict.fromkeys((f"{carried:08X}{last:04X}", f"{halves:04X}{low & 0xFFFF:04X}{last:04X}")))
 
     def contradiction(self, rom: RomFacts) -> str | None:
-        """What in these facts this row's ROM would never show, in words; None when nothing."""
-        if rom.bcd_device != self.bcd_device.value:
-            return f"its bootloader reports bcdDevice {rom.bcd_device:04x}, not {self.bcd_device.value:04x}"
-        if rom.transfer_size != self.transfer_size.value:  # a block would land at another address
+        """What in these facts this row's ROM would never show, in words; None when nothing.
+
+        A version or a product string that is only inferred contradicts nobody. A block size does: at
+        another one the blocks would land at other addresses, so then nothing is written.
+        """
+        version = self.bcd_device
+        if version.standing != "inferred" and rom.bcd_device != version.value:
+            return f"its bootloader reports bcdDevice {rom.bcd_device:04x}, not {version.value:04x}"
+        if rom.transfer_size != self.transfer_size.value:
             return f"its bootloader takes blocks of {rom.transfer_size} bytes, not {self.transfer_size.value}"
         names = self.product_string
         if names.standing != "inferred" and rom.product_string not in (None, names.value):

@@ -162,6 +162,10 @@ def _check_chip(row: Chip) -> None:
             raise ValueError(f"chip {row.id}: {name} guards against damage and rests on an inference")
     if (row.serial.value == "constant") and row.serial_constants is None:
         raise ValueError(f"chip {row.id}: a constant serial that is not named")
+    if (option := row.bank_mode) is not None:
+        block = row.option_bytes
+        if block is None or not block.at <= option.at & ~3 <= block.at + block.bytes - 4:
+            raise ValueError(f"chip {row.id}: {option.option} does not lie in the row's option bytes")
     if row.otp and row.no_otp:
         raise ValueError(f"chip {row.id} has OTP memory and none")
 
