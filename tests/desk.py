@@ -1,34 +1,58 @@
-"""A customer's desk: the command line, a folder of virtual devices, the vendor's site on a real server."""
+"""A customer's desk: the command line, a folder of virtual devices, the vendor's site on a real server.
+
+A product on any chip of the silicon table is a `gizmo`: `Desk.sells` describes it, `program` makes firmware
+for it, `Desk.bundle` signs that, and `Desk.plug_in_gizmo` puts a board on the desk.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bundles.demo.make import DemoVendor
 from tests.hands.web import Web
+from tests.heads.bundle_kit import make_bundle, make_manifest, make_root
 from updater.channel import UpdateSite
-from updater.cli import run
-from updater.facts import Segment
+from updater.cli import build_parser, run
+from updater.dfu.words import Request
+from updater.facts import ProductHeader, Segment, parse_version
 from updater.gate import verify_bundle
 from updater.host import load_home, today
 from updater.job import Hands
+from updater.lab import shelf
 from updater.lab.application import LabProduct
+from updater.lab.backend import LabBackend
+from updater.lab.board import Board
 from updater.lab.clock import VirtualClock
+from updater.lab.record import FaultKind
+from updater.lab.rom import Dialect
 from updater.lab.shelf import add_board, open_lab
+from updater.lab.symptoms import behaves
+from updater.manifest import Image, ImageFor, ManifestSegment
 from updater.silicon import the_table
+from updater.silicon.cells import Fact
 from updater.store import open_store
 from updater.usbio import Bus
 
+_parser = cache(build_parser)
+"""Made once: with a hundred commands in a test it would take longer than their work."""
 CHIPS = {"demo-widget": "stm32h743", "demo-gadget": "stm32f405"}
+FLASH = 0x0800_0000
+HEADER_AT = FLASH + 0x400
+GIZMO = "gizmo"
 
 
 @dataclass(frozen=True)
@@ -66,6 +90,44 @@ class Said:
     @property
     def last(self) -> dict[str, Any]:
         return self.lines[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Firmware of a gizmo. `revisions` are the silicon it is for; empty means any."""
+
+    version: str
+    segments: tuple[Segment, ...]
+    revisions: tuple[str, ...] = ()
+
+
+def program(
+    version: str, *places: tuple[int, int], stack: int = 0x2000_1000, revisions: tuple[str, ...] = ()
+) -> Program:
+    """A vector table, a product header, and bytes that look like code at these (address, length) places."""
+    noise = random.Random(f"{version} {revisions}")
+    parts = {address: bytearray(noise.randbytes(length)) for address, length in places or ((FLASH, 6_000),)}
+    header = ProductHeader(
+        product=GIZMO, hardware="A", version=parse_version(version), security_counter=1
+    ).pack()
+    first = parts[FLASH]
+    first[:8] = stack.to_bytes(4, "little") + (FLASH + 0x201).to_bytes(4, "little")
+    first[0x400 : 0x400 + len(header)] = header
+    segments = tuple(Segment(address=address, data=bytes(data)) for address, data in parts.items())
+    return Program(version=version, segments=segments, revisions=revisions)
+
+
+@cache
+def _own_root() -> bytes:
+    return make_root(expires=datetime(2999, 1, 1, tzinfo=UTC))
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
+    return json.dumps(value)
 
 
 class Desk:
@@ -106,6 +168,125 @@ class Desk:
             **board,
         )
 
+    def sells(self, *chips: str, **described: Any) -> None:
+        """The updater of a vendor whose only product, the gizmo, is made with one of these chips."""
+        self._chips = chips
+        folder = self.state.parent / "own-vendor"
+        folder.mkdir(exist_ok=True)
+        product = {
+            "id": GIZMO,
+            "number": 3,
+            "title": "Gizmo",
+            "usb": ["1209:0003"],
+            "chips": chips,
+            "hardware": ["A"],
+            "ways": [{"kind": "dfu-detach"}],
+            "header": {"address": HEADER_AT},
+            "recovery": {"kind": "boot-button", "steps": "Hold BOOT while you plug it in."},
+        } | described
+        lines = [
+            *("schema = 1", 'kind = "demo"', 'name = "Gizmo Works"', 'support = "help@gizmo.invalid"'),
+            *('repository = "http://127.0.0.1:9/"', "[link]", 'scheme = "gizmo-update"', "[[product]]"),
+            *(f"{key} = {_toml(value)}" for key, value in product.items()),
+        ]
+        (folder / "vendor.toml").write_text("\n".join(lines), "utf-8")
+        (folder / "root.json").write_bytes(_own_root())
+        self._patch.setenv("UPDATER_VENDOR", str(folder))
+
+    def bundle(self, *programs: Program) -> str:
+        """A signed bundle file with these images for all the chips of the gizmo."""
+        rows = [the_table().by_id(chip) for chip in self._chips]
+        dev_ids = tuple(row.dev_id.value for row in rows if row)
+        images, files = [], {}
+        for number, one in enumerate(programs):
+            parts = []
+            for part in one.segments:
+                file = f"images/{number}-{part.address:08x}.bin"
+                files[file] = part.data
+                digest = hashlib.sha256(part.data).hexdigest()
+                parts.append(
+                    ManifestSegment(address=part.address, length=len(part.data), sha256=digest, file=file)
+                )
+            chosen = ImageFor(dev_ids=dev_ids, revisions=one.revisions)
+            name = f"rev-{one.revisions[0].lower()}" if one.revisions else "main"
+            images.append(Image(name=name, for_=chosen, segments=tuple(parts)))
+        version = programs[0].version
+        manifest = make_manifest(
+            product=GIZMO, hardware=("A",), version=parse_version(version), images=tuple(images)
+        )
+        path = self.state.parent / f"{GIZMO}-{version}.fwb"
+        path.write_bytes(make_bundle(manifest, roots={1: _own_root()}, files=files))
+        return str(path)
+
+    def plug_in_gizmo(self, chip: str, runs: Program | None, *, name: str = "board1", **board: Any) -> None:
+        """A gizmo with this chip; `runs` None: it was never programmed."""
+        product = LabProduct(
+            product=GIZMO, hardware="A", title="Gizmo", usb="1209:0003", header_address=HEADER_AT
+        )
+        segments = runs.segments if runs else ()
+        add_board(self.lab, chip=chip, name=name, product=product, segments=segments, **board)
+
+    def rom_does(self, **symptoms: Any) -> None:
+        """The ROMs on this desk do this, whatever the table says of them."""
+        self._patch.setattr(
+            "updater.lab.board.behaves", lambda *of, **rom: replace(behaves(*of, **rom), **symptoms)
+        )
+
+    def speaks(self, dialect: Dialect) -> None:
+        """The ROMs on this desk read the standard like this where it is open."""
+        self._patch.setattr(
+            shelf, "Board", lambda record, **how: Board(record, **(how | {"dialect": dialect}))
+        )
+
+    def chip_is(self, chip: str, **cells: Any) -> None:
+        """The chips on this desk are otherwise than the table says; the updater's table stays as it is."""
+        table = the_table()
+        row = table.by_id(chip)
+        assert row is not None
+        for name, value in cells.items():
+            cell = getattr(row, name)
+            cell = msgspec.structs.replace(cell, value=value) if isinstance(cell, Fact) and value else value
+            row = msgspec.structs.replace(row, **{name: cell})
+        chips = tuple(row if one.id == chip else one for one in table.chip)
+        changed = msgspec.structs.replace(table, chip=chips)
+        self._patch.setattr(shelf, "the_table", lambda: changed)
+
+    def lock(self, *sectors: int, reading: bool = False, name: str = "board1") -> None:
+        """The board's maker has protected these sectors against writing, or all of it against reading."""
+        board = self.lab / name / "board.toml"
+        text = board.read_text("utf-8")
+        text = text.replace("write_protected = []", f"write_protected = {list(sectors)}")
+        if reading:
+            text = text.replace("read_protected = false", "read_protected = true")
+        board.write_text(text, "utf-8")
+
+    def scribble(self, at: int, data: bytes, name: str = "board1") -> None:
+        """Somebody else has written this into the flash; `at` counts from its start, or back from its end."""
+        path = self.lab / name / "flash.bin"
+        flash = bytearray(path.read_bytes())
+        at %= len(flash)
+        flash[at : at + len(data)] = data
+        path.write_bytes(flash)
+
+    @contextmanager
+    def cut(self, download: Callable[[int, bytes], bool]) -> Iterator[None]:
+        """Somebody pulls the cable when the first download (block, data) of this kind has been accepted:
+        during the GETSTATUS that would carry it out."""
+        real, armed = LabBackend.ctrl_transfer, [True]
+
+        def transfer(backend: LabBackend, handle: Any, *setup: Any) -> int:
+            moved = real(backend, handle, *setup)
+            kind, request, block, _, data, _ = setup
+            if armed and (kind, request) == (0x21, Request.DNLOAD) and download(block, data.tobytes()):
+                armed.clear()
+                handle.board.set_fault(FaultKind.CUT_AFTER, 1)
+            return moved
+
+        with self._patch.context() as patch:
+            patch.setattr(LabBackend, "ctrl_transfer", transfer)
+            yield
+        assert not armed, "nothing of this kind was sent"
+
     def updater(self, *arguments: str, stdin: str = "") -> Said:
         """One command in this lab and state folder."""
         out, err = io.StringIO(), io.StringIO()
@@ -113,6 +294,7 @@ class Desk:
             patch.setattr("sys.stdin", io.StringIO(stdin))
             patch.setattr("sys.stdout", out)
             patch.setattr("sys.stderr", err)
+            patch.setattr("updater.cli.build_parser", _parser)
             status = run(["--lab", str(self.lab), "--state", str(self.state), *arguments])
         return Said(status, out.getvalue(), err.getvalue())
 
@@ -151,8 +333,8 @@ class Desk:
     def flash(self, name: str = "board1") -> bytes:
         return (self.lab / name / "flash.bin").read_bytes()
 
-    def holds(self, release: str, name: str = "board1") -> bool:
-        """Whether the flash holds every byte of this release."""
+    def holds(self, release: str | Program, name: str = "board1") -> bool:
+        """Whether the flash holds every byte of this release, or program of a gizmo."""
         flash = self.flash(name)
-        parts = self.published.segments(release)
-        return all(flash[p.address - 0x08000000 :][: len(p.data)] == p.data for p in parts)
+        parts = release.segments if isinstance(release, Program) else self.published.segments(release)
+        return all(flash[p.address - FLASH :][: len(p.data)] == p.data for p in parts)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from updater.devices import behaviour_of
+from updater.devices import Connected, behaviour_of
 from updater.dfu.words import DeviceRefused, StatusCode, Vanished, WireError
 from updater.errors import (
     Bug,
@@ -29,13 +29,14 @@ from updater.events import Step
 from updater.facts import DeviceFacts, Mode
 from updater.flashing import Contents, Flasher, Possible
 from updater.job import Hands, Prepared
-from updater.passage import check_arrival, enter, still_there
+from updater.passage import check_arrival, prove_again, still_there
 from updater.plan import Plan, make_plan
 from updater.recognise import contradicting_header, lasting_serial, rom_silicon
 from updater.steps import Steps
 from updater.store import Journal
 from updater.usbio import Attached
 from updater.vendor import RecoveryKind
+from updater.ways import Arrival, enter
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,10 @@ def carry_out(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> Don
 def _enter_and_flash(
     hands: Hands, prepared: Prepared, plan: Plan, steps: Steps, attached: Attached, diary: _Diary
 ) -> Done:
-    connected = prepared.connected
-    is_running = connected.facts.mode is Mode.APPLICATION
+    is_running = prepared.connected.facts.mode is Mode.APPLICATION
     with _stopped_on_the_way(steps, plan, sent=is_running), steps.whole(Step.ENTER):
-        if is_running:
-            attached = enter(hands.bus, attached, plan)
-        facts = check_arrival(hands.bus, attached, connected.facts, hands.silicon)
+        prepared = _in_bootloader(hands, prepared, plan, steps, attached)
+        facts, attached = prepared.connected.facts, prepared.connected.attached
         diary.arrived(facts)
     with _stopped_on_the_way(steps, plan, sent=is_running), hands.bus.open_dfu(attached) as wire:
         flasher = Flasher(wire, steps, diary)
@@ -83,6 +82,22 @@ def _enter_and_flash(
                 flasher.flash(final)
             flasher.leave(final)
         return Done(final, wire.control_transfers)
+
+
+def _in_bootloader(
+    hands: Hands, prepared: Prepared, plan: Plan, steps: Steps, attached: Attached
+) -> Prepared:
+    """The device in its ROM. One that has become a stranger on the way there is known by what proved it."""
+    vendor, facts = hands.home.vendor, prepared.connected.facts
+    arrival = Arrival(attached)
+    if facts.mode is Mode.APPLICATION:
+        arrival = enter(hands.bus, attached, plan, steps.notice)
+    if arrival.stranger is None:
+        facts = check_arrival(hands.bus, arrival.attached, facts, hands.silicon)
+    else:
+        journals = hands.store.journals()
+        facts = prove_again(hands.bus, arrival, facts, vendor, hands.silicon, journals, prepared.as_told)
+    return replace(prepared, connected=Connected(arrival.attached, facts))
 
 
 def _check_content(hands: Hands, prepared: Prepared, contents: Contents) -> None:
@@ -128,7 +143,9 @@ class _Diary:
     def arrived(self, facts: DeviceFacts) -> None:
         """It is in its ROM: that shows the serial by which it can be known again."""
         serial = lasting_serial(facts, self._chip) if self._chip else None
-        self._journal = msgspec.structs.replace(self._journal, serial=serial)
+        self._journal = msgspec.structs.replace(
+            self._journal, serial=serial, identity=facts.identity, revision=facts.revision
+        )
         self._keep()
 
     def _keep(self) -> None:
@@ -168,6 +185,8 @@ def _stopped_on_the_way(steps: Steps, plan: Plan, *, sent: bool) -> Iterator[Non
     except UpdaterError as error:
         if sent and error.device_is is DeviceIs.UNTOUCHED:
             error.device_is = DeviceIs.UNKNOWN
+        if not sent and isinstance(error, UsbFailed) and error.advice == UsbFailed.advice:
+            error.advice = _way_back(plan)  # it may hold no program: plugging it in alone may not be enough
         raise
 
 
@@ -177,21 +196,32 @@ def _said_plainly(hands: Hands, prepared: Prepared, flasher: Flasher, plan: Plan
 
     A device that ran its application, and of which nothing was erased, is started again. One that was
     found in its ROM stays there: whether it holds a program that can run is not known. Nor is one that
-    turned out to be another device: it is not ours to start.
+    turned out to be another device: it is not ours to start, and its error says where it stays.
     """
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
         said = _as_our_error(error, flasher, plan)
         was_running = prepared.connected.facts.mode is Mode.APPLICATION
-        if was_running and not flasher.touched and not isinstance(said, WrongDevice):
-            said.device_is = DeviceIs.UNKNOWN
-            flasher.start_again(plan)
-            port, usb = prepared.connected.facts.port, prepared.product.usb
-            with suppress(UsbFailed):  # of the two, why it was stopped is what the person must know
-                if hands.bus.wait_for(port, usb, plan.back_within_ms):
-                    said.device_is = DeviceIs.RUNS_OLD
+        is_another = isinstance(said, WrongDevice) and said.device_is is DeviceIs.IN_BOOTLOADER
+        if was_running and not flasher.touched and not is_another:
+            _start_again(hands, prepared, flasher, plan, said)
         raise said from error
+
+
+def _start_again(hands: Hands, prepared: Prepared, flasher: Flasher, plan: Plan, said: UpdaterError) -> None:
+    """Back to the old program, and say of the device what is seen of it."""
+    if plan.replug_because is not None:
+        if said.device_is is DeviceIs.UNTOUCHED:
+            said.device_is = DeviceIs.IN_BOOTLOADER
+        said.advice = f"Unplug the device and plug it in again: it is as it was. {said.advice}"
+        return
+    said.device_is = DeviceIs.UNKNOWN
+    flasher.start_again(plan)
+    port, usb = prepared.connected.facts.port, prepared.product.usb
+    with suppress(UsbFailed):  # of the two, why it was stopped is what the person must know
+        if hands.bus.wait_for(port, usb, plan.back_within_ms):
+            said.device_is = DeviceIs.RUNS_OLD
 
 
 def _as_our_error(error: BaseException, flasher: Flasher, plan: Plan) -> UpdaterError:
@@ -223,9 +253,10 @@ def _way_back(plan: Plan) -> str:
     """What to do after a cut, as the plan had said."""
     finish = "run the same command: it finishes the update."
     by_hand = f"If the device is not found, start its bootloader by hand: {plan.recovery.steps}"
+    if_not_empty = f" {by_hand} Then run it once more." if plan.recovery.steps else ""
     return {
         RecoveryKind.BOOT_BUTTON: f"Plug the device in again and {finish} {by_hand} Then run it once more.",
-        RecoveryKind.EMPTY_CHECK: f"Unplug the device, plug it in again, and {finish}",
+        RecoveryKind.EMPTY_CHECK: f"Unplug the device, plug it in again, and {finish}{if_not_empty}",
         RecoveryKind.RESIDENT_LOADER: f"Leave the device plugged in, wait a few seconds, and {finish}",
         RecoveryKind.NONE: f"Do not unplug the device. Leave it as it is and {finish}",
     }[plan.recovery.kind]

@@ -19,6 +19,7 @@ from updater.dfu.scripts import (
     get_status,
     go_to_idle,
     leave,
+    leave_from_the_start,
     mass_erase,
     read,
     set_device_feature,
@@ -31,6 +32,9 @@ from updater.facts import Sector, Segment
 from updater.plan import Plan, SectorPlan, is_blank
 from updater.steps import Steps
 from updater.usbio import Wire
+
+_UNREADABLE = 15
+"""bState, outside the standard, of ST's library after an UPLOAD of memory that it must not read."""
 
 Contents = Mapping[int, bytes]
 """What sectors hold, by their address."""
@@ -108,9 +112,20 @@ class Flasher:
                 self._start(plan)
 
     def start_again(self, plan: Plan) -> None:
-        """Start the old program, of which nothing was erased; whether it runs is seen by its coming back."""
+        """Start the old program, of which nothing was erased; whether it runs is seen by its coming back.
+
+        A read-protected ROM may refuse to move its address pointer, which then stands where it always
+        begins: at the vector table (AN3156).
+        """
         with suppress(WireError):
-            self._start(plan)
+            try:
+                self._start(plan)
+            except DeviceRefused as error:
+                self._wire.run(go_to_idle(plan.pace.may_stick))
+                if error.code == StatusCode.errVENDOR:  # so the pointer was never moved
+                    self._wire.run(leave_from_the_start())
+                else:
+                    self._wire.run(leave(plan.granule.address, plan.pace.polling))
 
     def _start(self, plan: Plan) -> None:
         self._wire.run(go_to_idle(plan.pace.may_stick))
@@ -124,15 +139,27 @@ class Flasher:
                 self._steps.notice("This bootloader cannot be sped up. The update goes on.")
 
     def _erase_all(self, plan: Plan, max_ms: int) -> None:
-        """Erase the whole flash at once, and prove every sector of it blank."""
-        self.touched = True
+        """Erase the whole flash at once, and prove every sector of it blank.
+
+        The sector with the vector table goes first and by itself, as in every plan: a mass erase that is cut
+        or stopped by a protection must not leave the old vectors over half of the old program.
+        """
+        first = plan.sectors[0]
+        self._erase(first, plan, is_first=True)
         with self._steps.during(Step.ERASE):
-            self._wire.run(go_to_idle(plan.pace.may_stick))
             self._wire.run(mass_erase(max_ms, plan.pace.polling))
-            after = {sector.address: self._read(sector, plan) for sector in plan.erased_sectors}
+            after = {
+                sector.address: self._read(sector, plan)
+                for sector in plan.erased_sectors
+                if sector != first.sector
+            }
         for sector in plan.erased_sectors:
-            if not is_blank(after[sector.address]):
-                self._refuse_unerased(sector, unchanged=after == self._before, first=True)
+            content = after.get(sector.address)
+            if content is not None and not is_blank(content):
+                unchanged = content == self._before.get(sector.address)
+                self._refuse_unerased(sector, unchanged=unchanged, first=False)
+        blank = {first.sector.address: first.content_with()}
+        self._remember({address: (content,) for address, content in (blank | after).items()}, touched=True)
 
     def _erase(self, step: SectorPlan, plan: Plan, *, is_first: bool) -> None:
         sector = step.sector
@@ -185,15 +212,17 @@ class Flasher:
         try:
             return self._wire.run(read(sector.address, sector.size, plan.pace))
         except DeviceRefused as error:
-            self._refuse_protected(error.code, error)
+            self._refuse_protected(error.code == StatusCode.errVENDOR, error)
             raise
         except Stalled as error:
-            self._refuse_protected(self._wire.run(get_status()).code, error)
+            status = self._wire.run(get_status())
+            is_closed = status.code == StatusCode.errVENDOR or status.state == _UNREADABLE
+            self._refuse_protected(is_closed, error)
             raise
 
-    def _refuse_protected(self, code: int, error: WireError) -> None:
+    def _refuse_protected(self, is_closed: bool, error: WireError) -> None:
         """errVENDOR is how ROMs answer while read-out protection is on (AN3156)."""
-        if code == StatusCode.errVENDOR and not self.touched:
+        if is_closed and not self.touched:
             raise Protected(
                 "the device does not let its memory be read: read-out protection is on",
                 device_is=DeviceIs.IN_BOOTLOADER,

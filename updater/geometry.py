@@ -42,8 +42,8 @@ def flash_of(chip: Chip, facts: DeviceFacts, product: Product, *, needed_end: in
             f"this updater does not write to a {chip.title}: {why}",
             advice="Tell the vendor: this chip is not supported yet.",
         )
-    mode = _bank_mode(chip, facts, product)
     kib = _size_kib(chip, facts, product)
+    mode = _bank_mode(chip, facts, product, kib)
     if kib is None and chip.layout_follows_size.value and facts.rom is not None:
         return RealFlash(sectors=facts.rom.regions[0].sectors)
     if kib is None:
@@ -58,8 +58,11 @@ def flash_of(chip: Chip, facts: DeviceFacts, product: Product, *, needed_end: in
     return RealFlash(sectors=sectors, bank2_at=sectors[len(sectors) // 2].address if mode == "dual" else None)
 
 
-def _bank_mode(chip: Chip, facts: DeviceFacts, product: Product) -> BankMode | None:
+def _bank_mode(chip: Chip, facts: DeviceFacts, product: Product, kib: int | None) -> BankMode | None:
+    """None where the option changes nothing, as on parts whose size alone decides."""
     if chip.bank_mode is None:
+        return None
+    if kib and chip.sectors(kib=kib, bank_mode="single") == chip.sectors(kib=kib, bank_mode="dual"):
         return None
     if facts.bank_mode and product.bank_mode and facts.bank_mode != product.bank_mode:
         raise WrongDevice(

@@ -6,22 +6,26 @@ within the row's time; and what arrives there must not contradict what the appli
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from updater.devices import Connected, application_facts
-from updater.dfu.scripts import detach
+from updater import ways
+from updater.devices import Connected, application_facts, told
 from updater.dfu.words import WireError
-from updater.errors import CannotOpen, DeviceIs, UsbFailed, WrongDevice
-from updater.facts import DeviceFacts, Mode, RomFacts
+from updater.errors import CannotOpen, DeviceIs, UnknownDevice, UsbFailed, WrongDevice
+from updater.facts import DeviceFacts, IdentityFrom, Mode, RomFacts
 from updater.plan import Plan
-from updater.recognise import same_device
+from updater.recognise import is_proved_by_serial, rom_facts, same_device
 from updater.silicon import Silicon
+from updater.store import Journal
 from updater.usbio import ROM_USB, Attached, Bus, read_rom_facts
-from updater.vendor import Product, Vendor
+from updater.vendor import ByHand, Product, Vendor
+from updater.ways import Arrival
 
-DETACH_TIMEOUT_MS = 1_000
 _ASK_AGAIN_MS = 200
 _OPENS_WITHIN_MS = 5_000
+REPLUGGED_WITHIN_MS = 60_000
+"""How long to wait for a person to unplug the device and to plug it in again."""
 
 
 def still_there(bus: Bus, connected: Connected, vendor: Vendor, silicon: Silicon) -> Attached:
@@ -51,31 +55,63 @@ def still_there(bus: Bus, connected: Connected, vendor: Vendor, silicon: Silicon
 
 
 def enter(bus: Bus, attached: Attached, plan: Plan) -> Attached:
-    """Send a running application into its ROM, by the first of the product's ways that works.
+    """Send a running application into its ROM; a person is not asked, and a stranger is not let in.
 
-    Raises `UsbFailed` when no bootloader appears on the same port in time, `CannotOpen` when the
-    application cannot be opened.
+    Raises what `ways.enter` does, and `UnknownDevice` for a bootloader that came too late.
     """
-    if not plan.ways:
+    asked = tuple(way for way in plan.ways if not isinstance(way, ByHand))
+    arrival = ways.enter(bus, attached, replace(plan, ways=asked), lambda _text: None)
+    if arrival.stranger is not None:
+        raise _unproven(attached.port, arrival.stranger, None)
+    return arrival.attached
+
+
+def prove_again(
+    bus: Bus,
+    arrival: Arrival,
+    before: DeviceFacts,
+    vendor: Vendor,
+    silicon: Silicon,
+    journals: Sequence[Journal],
+    as_told: tuple[Product, str | None] | None,
+) -> DeviceFacts:
+    """The facts of a stranger on the port where `before` was an application, once they are proved or told.
+
+    What the application had said is worth nothing now, but as a contradiction. Raises `UnknownDevice` when
+    nothing proves that it is the same product, `WrongDevice` when something speaks against it, `UsbFailed`
+    or `CannotOpen` when it cannot be asked.
+    """
+    proved = check_arrival(bus, arrival.attached, before, silicon)
+    facts = rom_facts(bus, arrival.attached, vendor, silicon, journals)
+    if facts.unread is not None:
         raise UsbFailed(
-            f"{plan.title} cannot be sent into its bootloader over USB",
-            advice=f"{plan.recovery.steps} Then run the same command."
-            if plan.recovery.steps
-            else "Ask the vendor how to start its bootloader.",
-            device_is=DeviceIs.RUNS_OLD,
+            f"the bootloader on port {facts.port} did not answer: {facts.unread}",
+            device_is=DeviceIs.IN_BOOTLOADER,
         )
-    with bus.open_dfu(attached, runtime=True) as wire:
-        wire.run(detach(DETACH_TIMEOUT_MS))
-        if wire.functional is None or not wire.functional.will_detach:
-            wire.reset()
-    arrived = bus.wait_for(attached.port, {ROM_USB}, plan.reenumerate_within_ms)
-    if arrived is None:
-        stayed = bus.attached({attached.usb})
-        raise UsbFailed(
-            f"the device did not enter its bootloader within {plan.reenumerate_within_ms / 1000:g} s",
-            device_is=DeviceIs.RUNS_OLD if stayed else DeviceIs.UNKNOWN,
+    if facts.product is None and is_proved_by_serial(proved, silicon):
+        facts = replace(proved, mode=Mode.ROM, usb=ROM_USB, identity=IdentityFrom.SERIAL)
+    if as_told is not None:
+        facts = told(facts, *as_told, silicon)
+    if facts.product is None or facts.hardware is None:
+        raise _unproven(facts.port, arrival.stranger or "", before)
+    says = (facts.product, facts.hardware, facts.version or before.version)
+    if says != (before.product, before.hardware, before.version):
+        raise WrongDevice(
+            f"another device arrived on port {facts.port}: a {facts.product}, hardware {facts.hardware}, "
+            f"version {facts.version or 'unknown'}",
+            advice="Connect only the device that is to be updated, and run the same command.",
+            device_is=DeviceIs.IN_BOOTLOADER,
         )
-    return arrived
+    return facts
+
+
+def _unproven(port: str, why: str, before: DeviceFacts | None) -> UnknownDevice:
+    name = "PRODUCT:HARDWARE" if before is None else f"{before.product}:{before.hardware}"
+    return UnknownDevice(
+        f"the bootloader on port {port} cannot say which product it is, and {why}",
+        advice=f"Look at the label: if this is the right device, run the same command with --as {name}.",
+        device_is=DeviceIs.IN_BOOTLOADER,
+    )
 
 
 def check_arrival(bus: Bus, attached: Attached, facts: DeviceFacts, silicon: Silicon) -> DeviceFacts:
@@ -111,8 +147,12 @@ def _rom_facts_when_open(bus: Bus, attached: Attached) -> RomFacts | None:
 def await_application(
     bus: Bus, port: str, product: Product, plan: Plan, vendor: Vendor, silicon: Silicon
 ) -> DeviceFacts | None:
-    """The application that came back on this port in time and answers; None when none did."""
-    deadline = bus.clock.now_ms() + plan.back_within_ms
+    """The application that came back on this port in time and answers; None when none did.
+
+    Where the plan says that a person must replug the device, the person gets the time for it.
+    """
+    within_ms = max(REPLUGGED_WITHIN_MS if plan.replug_because else 0, plan.back_within_ms)
+    deadline = bus.clock.now_ms() + within_ms
     answer: DeviceFacts | None = None
     while (left := deadline - bus.clock.now_ms()) > 0:
         try:

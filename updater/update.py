@@ -30,13 +30,16 @@ from updater.gate import verify_bundle, verify_evidence, walk_roots
 from updater.job import Hands, Prepared, Request
 from updater.manifest import Bundle
 from updater.passage import await_application, seen_without_answer
-from updater.plan import make_plan
+from updater.plan import Plan, make_plan
 from updater.policy import Verdict, check_clock, floor_of, judge
 from updater.recognise import read_silicon
 from updater.report import Receipt, Result
 from updater.steps import Steps
 from updater.transcript import kept_if_it_fails
 from updater.vendor import Kind, Product
+
+REPLUG_NOW = "Unplug the device and plug it in again now."
+"""What a person is told where the ROM cannot start the new program."""
 
 
 def prepare(hands: Hands, request: Request, emit: Emit) -> Prepared:
@@ -66,6 +69,7 @@ def prepare(hands: Hands, request: Request, emit: Emit) -> Prepared:
         verdict=verdict,
         plan=plan,
         steps=tuple(steps),
+        as_told=parse_as(request.as_product, hands.home.vendor) if request.as_product else None,
     )
 
 
@@ -147,13 +151,8 @@ def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
     steps = Steps(unfailing(emit), hands.bus.clock)
     with kept_if_it_fails(hands, prepared) as transcript:
         written = carry_out(hands, prepared, plan, steps)
-    back = None
-    # Ctrl-C here does not undo anything: the device is written and verified, only not seen yet. A listener
-    # may block (a pager), so it may also come while the step is opened or closed.
-    with suppress(KeyboardInterrupt), steps.whole(Step.CONFIRM), suppress(KeyboardInterrupt):
-        port, vendor = prepared.connected.facts.port, hands.home.vendor
-        back = await_application(hands.bus, port, prepared.product, plan, vendor, hands.silicon)
     before = prepared.connected.facts
+    back = _seen_again(hands, prepared, written.plan, steps)
     confirmed = (
         back is not None
         and (back.product, back.version) == (plan.product, plan.to_version)
@@ -164,6 +163,22 @@ def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
         transcript.keep(hands, prepared, "the application did not come back with the expected version")
     facts = back or replace(seen_without_answer(hands.bus, before), version=None, security_counter=None)
     return _receipt(hands, prepared, facts, result, written=written, times=steps.times)
+
+
+def _seen_again(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> DeviceFacts | None:
+    """The application, once it is back: by itself, or because a person was told to replug the device.
+
+    Ctrl-C here does not undo anything: the device is written and verified, only not seen yet. A listener
+    may block (a pager), so it may also come while something is said or the step is opened or closed.
+    """
+    port, vendor = prepared.connected.facts.port, hands.home.vendor
+    back = None
+    with suppress(KeyboardInterrupt):
+        if plan.replug_because:
+            steps.notice(REPLUG_NOW)
+        with steps.whole(Step.CONFIRM), suppress(KeyboardInterrupt):
+            back = await_application(hands.bus, port, prepared.product, plan, vendor, hands.silicon)
+    return back
 
 
 def unfailing(emit: Emit) -> Emit:
@@ -215,7 +230,7 @@ def _receipt(
         manifest_sha256=bundle.manifest_sha256,
         signed_by=bundle.signed_by,
         root_version=bundle.root_version,
-        identity=before.identity,
+        identity=written.plan.identity if written else before.identity,
         verified="read-back" if written else "none",
         wrote_bytes=written.plan.write_bytes if written else 0,
         erased_sectors=len(written.plan.sectors) if written else 0,

@@ -11,25 +11,10 @@ import pytest
 
 from tests.desk import Desk
 from updater.facts import ProductHeader
-from updater.lab import shelf
 from updater.lab.shelf import Lab
 from updater.usbio import ROM_USB, Bus
 
 HEADER = slice(0x400, 0x400 + 44)
-
-
-@pytest.fixture
-def labs(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
-    """The lab that a command has open, for what happens while it runs."""
-    opened: list[Lab] = []
-    real = shelf.Lab
-
-    def remember(*parts: Any) -> Lab:
-        opened.append(real(*parts))
-        return opened[-1]
-
-    monkeypatch.setattr(shelf, "Lab", remember)
-    return opened
 
 
 def edit(desk: Desk, change: Callable[[bytearray], None], name: str = "board1") -> None:
@@ -131,8 +116,8 @@ def test_what_a_person_said_does_not_become_a_proof_at_the_second_try(desk: Desk
     file = str(desk.published.bundle_path("demo-widget-1.1.0"))
     desk.plug_in(runs=None, in_rom=True)
     edit(desk, foreign)
-    desk.fault("cut-after", 292)
-    assert desk.install(file, "--as", "demo-widget:A").exit == 9
+    with desk.cut(lambda block, _data: block >= 2):
+        assert desk.install(file, "--as", "demo-widget:A").exit == 9
     (line,) = desk.updater("devices", "--json").lines
     assert line["identity"] in ("person", "none")
 

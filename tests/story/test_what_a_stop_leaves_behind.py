@@ -48,12 +48,6 @@ def interrupted_at(transfer: int, act: Callable[[], Said]) -> Said:
         return act()
 
 
-def protect(desk: Desk, address: int) -> None:
-    board = desk.lab / "board1" / "board.toml"
-    text = board.read_text("utf-8")
-    board.write_text(text.replace("write_protected = []", f"write_protected = [0x{address:08X}]"), "utf-8")
-
-
 def test_a_reader_that_leaves_does_not_make_half_an_update_a_success(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,7 +99,7 @@ def test_an_unfinished_device_is_not_started_when_the_second_try_is_stopped(desk
 
 def test_a_write_protected_later_sector_is_named_and_not_promised_to_finish(desk: Desk) -> None:
     desk.plug_in()
-    protect(desk, 0x08100000)
+    desk.lock(0x08100000)
     said = desk.install(desk.published.link("demo-widget"))
     assert (said.exit, said.last["error"]) == (9, "NotFinished")
     assert "write-protected" in said.last["message"]
@@ -216,9 +210,7 @@ def test_an_application_that_falls_silent_during_the_question_is_no_bug_of_ours(
 
 def test_runs_old_is_not_said_of_a_device_that_did_not_leave_its_bootloader(desk: Desk) -> None:
     desk.plug_in()
-    board = desk.lab / "board1" / "board.toml"
-    text = board.read_text("utf-8")
-    board.write_text(text.replace("read_protected = false", "read_protected = true"), "utf-8")
+    desk.lock(reading=True)
     desk.fault("no-leave")
     said = desk.install(desk.published.link("demo-widget"))
     assert desk.board()["state"] == "rom"
@@ -273,7 +265,7 @@ def test_a_bus_that_fails_while_the_old_program_starts_again_does_not_hide_why_i
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.plug_in()
-    protect(desk, 0x08000000)
+    desk.lock(0x08000000)
     is_sent_back, enumerate_devices, start = [False], LabBackend.enumerate_devices, Flasher.start_again
 
     def devices(self: LabBackend) -> Iterator[Any]:
@@ -293,7 +285,7 @@ def test_a_bus_that_fails_while_the_old_program_starts_again_does_not_hide_why_i
 
 def test_a_device_that_runs_as_before_is_not_an_unfinished_update(desk: Desk) -> None:
     desk.plug_in()
-    protect(desk, 0x08000000)
+    desk.lock(0x08000000)
     said = desk.install(desk.published.link("demo-widget"))
     assert (said.exit, said.last["device_is"]) == (11, "runs-old")
     assert desk.updater("lab", "unplug", "board1").exit == 0

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from updater.dfu.words import (
     FIRST_BLOCK,
+    TRANSFER_TIMEOUT_MS,
     Answer,
     Command,
     DeviceRefused,
@@ -103,9 +104,9 @@ def drive(script: Script[T], perform: Callable[[Wish], Answer]) -> T:
         return value
 
 
-def get_status() -> Script[Status]:
+def get_status(timeout_ms: int = TRANSFER_TIMEOUT_MS) -> Script[Status]:
     """GETSTATUS. Raises `ProtocolError` for anything but six bytes."""
-    return Status.parse((yield In(Request.GETSTATUS, 0, 6)))
+    return Status.parse((yield In(Request.GETSTATUS, 0, 6, timeout_ms)))
 
 
 def select(alternate: int) -> Script[None]:
@@ -154,12 +155,13 @@ def settle(since_ms: float, max_ms: int, polling: Polling = AS_TOLD) -> Script[S
     Returns the status in dfuDNLOAD-IDLE. Raises `DeviceRefused` in dfuERROR, `TimedOut` when `max_ms`
     after `since_ms` the device is still busy, `ProtocolError` for any other state. The ceiling is ours:
     bwPollTimeout is a hint that ROMs get wrong in both directions. It is judged by a poll that began
-    behind it, because some ROMs work first and then answer dfuDNBUSY, and because PCs doze off.
+    behind it, because some ROMs work first and then answer dfuDNBUSY, and because PCs doze off. For the
+    same reason a GETSTATUS may itself take as long as the work.
     """
     nap = 1
     is_late = False
     while True:
-        status = yield from _patient_status(polling.stalls)
+        status = yield from _patient_status(polling.stalls, max(TRANSFER_TIMEOUT_MS, max_ms))
         if status.state == State.dfuDNLOAD_IDLE:
             return status
         if status.state == State.dfuERROR:
@@ -176,14 +178,14 @@ def settle(since_ms: float, max_ms: int, polling: Polling = AS_TOLD) -> Script[S
         nap = min(nap * 2, 64)
 
 
-def _patient_status(stalls: int) -> Script[Status]:
+def _patient_status(stalls: int, timeout_ms: int) -> Script[Status]:
     """GETSTATUS from a ROM that may STALL it so many times in a row while it works."""
     for _ in range(stalls):
         try:
-            return (yield from get_status())
+            return (yield from get_status(timeout_ms))
         except Stalled:
             yield Sleep(_STALL_NAP_MS)
-    return (yield from get_status())
+    return (yield from get_status(timeout_ms))
 
 
 def _nap(status: Status) -> int:
@@ -269,11 +271,14 @@ def _chunks(data: bytes, size: int) -> Iterator[bytes]:
         yield data[at : at + size]
 
 
-def read(address: int, length: int, pace: Pace) -> Script[bytes]:
-    """Upload `length` bytes from `address` on; ends in dfuIDLE.
+def read(
+    address: int, length: int, pace: Pace, is_enough: Callable[[bytes], bool] = lambda _block: False
+) -> Script[bytes]:
+    """Upload `length` bytes from `address` on, or until a block `is_enough`; ends in dfuIDLE.
 
-    UPLOAD is legal from dfuIDLE only, and set-address ends in dfuDNLOAD-IDLE: hence the first ABORT.
-    Raises `ProtocolError` when the device sends less than it was asked for.
+    From dfuIDLE or dfuDNLOAD-IDLE; `is_enough` is told of each block in its turn. UPLOAD is legal from
+    dfuIDLE only, and set-address ends in dfuDNLOAD-IDLE: hence the first ABORT. Raises `ProtocolError` when
+    the device sends less than it was asked for.
     """
     yield from set_address(address, pace.polling)
     asked = yield Out(Request.ABORT)
@@ -287,6 +292,8 @@ def read(address: int, length: int, pace: Pace) -> Script[bytes]:
         if answer.at_ms > latest:
             raise TimedOut("the bootloader is too slow to be read")
         data += answer.data
+        if is_enough(answer.data):
+            break
     yield Out(Request.ABORT)
     return bytes(data)
 
@@ -308,6 +315,11 @@ def leave(address: int, polling: Polling = AS_TOLD) -> Script[None]:
     the application runs is seen by its coming back, not here.
     """
     yield from set_address(address, polling)
+    yield from leave_from_the_start()
+
+
+def leave_from_the_start() -> Script[None]:
+    """Leave without setting the address pointer, which begins at the vector table (AN3156)."""
     try:
         yield Out(Request.DNLOAD, 0)
         yield from get_status()
@@ -318,9 +330,11 @@ def leave(address: int, polling: Polling = AS_TOLD) -> Script[None]:
 def detach(timeout_ms: int) -> Script[None]:
     """Ask a running application to become its bootloader (DFU 1.1 section 5.1).
 
-    A device may be gone before it acknowledges.
+    A device may be gone before it acknowledges. Raises `Stalled` when it refuses.
     """
     try:
         yield Out(Request.DETACH, timeout_ms)
+    except Stalled:
+        raise
     except WireError:
         return
