@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from semver import Version
 
@@ -249,6 +249,7 @@ GOLDEN_MANIFEST_SHA256 = "9e6151a42c960065f888fb6cd4894610531a406bd450a2ce3db59b
 # -- properties ---------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(at=st.integers(0, len(GOOD) * 8 - 1))
 def test_no_flipped_bit_comes_through(at: int) -> None:
     flipped = bytearray(GOOD)
@@ -257,6 +258,7 @@ def test_no_flipped_bit_comes_through(at: int) -> None:
         open_bundle(bytes(flipped))
 
 
+@settings(deadline=None)
 @given(
     member=st.sampled_from(sorted(make_members())),
     at=st.integers(0, 2**16),
@@ -280,6 +282,7 @@ def test_whatever_is_changed_inside_a_well_formed_file_the_same_bundle_comes_out
     assert bundle.root_chain == (root_1(),)
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=200))
 def test_random_bytes_are_refused_in_words(data: bytes) -> None:
     assert refused(data)

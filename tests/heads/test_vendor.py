@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from updater.errors import Usage
-from updater.vendor import DfuDetach, Keep, Kind, RecoveryKind, Vendor, parse_vendor
+from updater.vendor import (
+    ByHand,
+    DfuDetach,
+    Exchange,
+    Keep,
+    Kind,
+    RecoveryKind,
+    SerialSend,
+    Touch1200,
+    Vendor,
+    VendorRequest,
+    Way,
+    parse_vendor,
+)
 
 GOOD = """
 schema = 1
@@ -128,6 +145,107 @@ def test_a_file_that_is_not_toml_says_where() -> None:
 
 def test_a_vendor_without_products_is_refused() -> None:
     assert "$.product" in refused("product = []\n" + GOOD[: GOOD.index("[[product]]")])
+
+
+def with_ways(*ways: str) -> str:
+    return with_('[{kind = "dfu-detach"}]', f"[{', '.join(ways)}]")
+
+
+def way(text: str) -> Way:
+    (found,) = parse_vendor(with_ways(text)).products[0].ways
+    return found
+
+
+def test_every_way_is_read_and_keeps_its_place() -> None:
+    text = with_ways(
+        '{kind = "touch-1200", within_ms = 3000}',
+        '{kind = "vendor-request", bmRequestType = 0x41, bRequest = 0x42, wValue = 1, wIndex = 2, data = "dead BE ef"}',
+        '{kind = "serial-send", baud = 9600, steps = [{send = "#\\r\\n", expect = "> ", pause_ms = 100}, {send_hex = "00 FF"}]}',
+        '{kind = "by-hand", steps = "Press it.", within_ms = 60000}',
+        '{kind = "dfu-detach"}',
+    )
+    steps = (Exchange(send="#\r\n", expect="> ", pause_ms=100), Exchange(send_hex="00 FF"))
+    assert parse_vendor(text).products[0].ways == (
+        Touch1200(within_ms=3000),
+        VendorRequest(bmRequestType=0x41, bRequest=0x42, wValue=1, wIndex=2, data="dead BE ef"),
+        SerialSend(baud=9600, steps=steps),
+        ByHand(steps="Press it.", within_ms=60_000),
+        DfuDetach(),
+    )
+
+
+def test_what_a_way_leaves_out_is_the_usual() -> None:
+    request = way('{kind = "vendor-request", bRequest = 1}')
+    assert isinstance(request, VendorRequest)
+    assert (request.bmRequestType, request.wValue, request.wIndex, request.payload) == (0x40, 0, 0, b"")
+    assert request.within_ms == 5_000
+    serial = way('{kind = "serial-send", steps = [{send = "R"}]}')
+    assert isinstance(serial, SerialSend)
+    assert (serial.baud, serial.steps[0].pause_ms, serial.steps[0].expected) == (115_200, 0, b"")
+    hands = way('{kind = "by-hand", steps = "Press it."}')
+    assert hands.within_ms == 180_000
+
+
+def test_text_and_hex_are_both_bytes() -> None:
+    found = way('{kind = "serial-send", steps = [{send_hex = "244D3c 01", expect = "ok é"}, {send = "é"}]}')
+    assert isinstance(found, SerialSend)
+    first, second = found.steps
+    assert (first.sent, first.expected, second.sent) == (b"$M<\x01", b"ok \xc3\xa9", b"\xc3\xa9")
+    request = way('{kind = "vendor-request", bRequest = 1, data = "DE ad"}')
+    assert isinstance(request, VendorRequest)
+    assert request.payload == b"\xde\xad"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        '{kind = "dfu-detach", steps = "x"}',
+        '{kind = "dfu-detach", within_ms = 60001}',
+        '{kind = "touch-1200", baud = 1200}',
+        '{kind = "vendor-request"}',
+        '{kind = "vendor-request", bRequest = 256}',
+        '{kind = "vendor-request", bRequest = 1, bmRequestType = 0xC0}',  # from the device
+        '{kind = "vendor-request", bRequest = 9, bmRequestType = 0x00}',  # SET_CONFIGURATION is no wish
+        '{kind = "vendor-request", bRequest = 1, bmRequestType = 0x21}',  # nor is a DFU download
+        '{kind = "vendor-request", bRequest = 1, data = "abc"}',
+        '{kind = "vendor-request", bRequest = 1, data = ""}',
+        '{kind = "vendor-request", bRequest = 1, wLength = 2}',
+        '{kind = "serial-send"}',
+        '{kind = "serial-send", steps = []}',
+        '{kind = "serial-send", steps = [{expect = "x"}]}',
+        '{kind = "serial-send", steps = [{send = "x", send_hex = "00"}]}',
+        '{kind = "serial-send", steps = [{send = "x", expect = "x", expect_hex = "00"}]}',
+        '{kind = "serial-send", steps = [{send = ""}]}',
+        '{kind = "serial-send", steps = [{send = "x", pause = 1}]}',
+        '{kind = "serial-send", steps = [{send = "x"}], baud = 0}',
+        '{kind = "by-hand"}',
+        '{kind = "by-hand", steps = " "}',
+        '{kind = "by-hand", steps = "x", within_ms = 600001}',
+        '{kind = "by-hand", steps = "x", baud = 9600}',
+        "{bRequest = 1}",
+    ],
+)
+def test_a_way_that_makes_no_sense_is_refused_with_its_place(wrong: str) -> None:
+    assert "$.product[0].ways[0]" in refused(with_ways(wrong))
+
+
+INTEGRATION = Path(__file__).parents[2] / "docs" / "integration.md"
+
+
+def test_the_ways_that_the_guide_shows_are_read() -> None:
+    """MSP v1: `$M<`, length 1, command 68, payload 1, and the XOR of the last three."""
+    guide = INTEGRATION.read_text("utf-8")
+    rows = re.findall(r"^    (\{ kind = \"serial-send\".*\})$", guide, re.MULTILINE)
+    betaflight, inav = (way(row) for row in rows)
+    assert isinstance(betaflight, SerialSend)
+    assert isinstance(inav, SerialSend)
+    assert betaflight.steps[0].sent == inav.steps[0].sent == b"$M<" + bytes([1, 68, 1, 1 ^ 68 ^ 1])
+    assert betaflight.steps[0].expected == b"$M>" + bytes([1, 68, 1, 1 ^ 68 ^ 1])
+    assert inav.steps[0].expected == b"$M>" + bytes([0, 68, 0 ^ 68])
+    (shown,) = re.findall(r"^    ways = \[\n.*?^    \]$", guide, re.MULTILINE | re.DOTALL)
+    kinds = [row["kind"] for row in tomllib.loads(shown)["ways"]]
+    assert kinds == ["dfu-detach", "vendor-request", "touch-1200", "serial-send", "by-hand"]
+    assert len(parse_vendor(with_('ways = [{kind = "dfu-detach"}]', shown)).products[0].ways) == 5
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from semver import Version
 
@@ -15,8 +17,9 @@ from updater.lab.clock import Clock, VirtualClock
 from updater.lab.flash import Memory, blank_options, size_of
 from updater.lab.record import BoardRecord, BoardState, Power
 from updater.lab.rom import Dialect, Rom
+from updater.lab.shelf import UNKNOWN
 from updater.lab.symptoms import behaves
-from updater.silicon import Chip, the_table
+from updater.silicon import BankMode, Chip, the_table
 
 FLASH = 0x08000000
 H743, F405 = "stm32h743", "stm32f405"
@@ -36,13 +39,32 @@ def chip_row(name: str) -> Chip:
     return chip
 
 
-def fresh_memory(chip: Chip, rom_id: int) -> Memory:
+def silicon_of(name: str, rom_version: int | None = None, revision: str | None = None) -> tuple[int, str]:
+    """A ROM and a revision letter: those asked for, or the row's last ones."""
+    chip = chip_row(name)
+    rom, letter = ROMS.get(name) or (
+        chip.roms[-1].id if chip.roms else 0,
+        chip.revisions[-1].letter if chip.revisions else UNKNOWN,
+    )
+    return (rom if rom_version is None else rom_version), revision or letter
+
+
+def fresh_memory(
+    chip: Chip,
+    rom_id: int,
+    *,
+    flash_kib: int | None = None,
+    reads_size: bool = False,
+    bank_mode: BankMode | None = None,
+) -> Memory:
     return Memory(
         chip,
         rom_id=rom_id,
-        flash=bytearray(b"\xff" * size_of(chip, "flash")),
+        flash=bytearray(b"\xff" * size_of(chip, "flash", flash_kib=flash_kib, bank_mode=bank_mode)),
         otp=bytearray(b"\xff" * size_of(chip, "otp")),
-        options=blank_options(chip),
+        options=blank_options(chip, bank_mode),
+        flash_kib=flash_kib,
+        reads_size=reads_size,
     )
 
 
@@ -52,12 +74,19 @@ def rom_of(
     *,
     rom_version: int | None = None,
     revision: str | None = None,
+    flash_kib: int | None = None,
+    reads_size: bool = False,
+    bank_mode: BankMode | None = None,
+    **changes: Any,
 ) -> Rom:
+    """A ROM by the table; `changes` are symptoms that no row has."""
     chip = chip_row(name)
-    rom_version, revision = rom_version or ROMS[name][0], revision or ROMS[name][1]
+    rom_version, revision = silicon_of(name, rom_version, revision)
+    memory = fresh_memory(chip, rom_version, flash_kib=flash_kib, reads_size=reads_size, bank_mode=bank_mode)
+    own = behaves(the_table(), chip, rom_version=rom_version, revision=revision, bank_mode=memory.bank_mode)
     return Rom(
-        memory=fresh_memory(chip, rom_version),
-        behaves=behaves(the_table(), chip, rom_version=rom_version, revision=revision),
+        memory=memory,
+        behaves=replace(own, **changes),
         transfer_size=chip.transfer_size.value,
         clock=VirtualClock(),
         dialect=dialect,
@@ -100,6 +129,14 @@ class Host:
     def erase(self, address: int) -> tuple[int, int]:
         return self.download(0, struct.pack("<BI", ERASE, address))
 
+    def upload(self, address: int, length: int) -> bytes:
+        """The memory at this address, as AN3156 has it: pointer, ABORT, UPLOAD of block 2, ABORT."""
+        assert self.point(address) == (0, DNLOAD_IDLE)
+        self.out(ABORT)
+        data = self.read(UPLOAD, 2, length)
+        self.out(ABORT)
+        return data
+
 
 def image(version: str = "1.0.0", *, size: int = 4096) -> bytes:
     """Valid vectors, a product header at 0x400, and something to compare."""
@@ -125,9 +162,15 @@ def board_of(
     dialect: Dialect = Dialect.STANDARD,
     boot_button: bool = True,
     clock: Clock | None = None,
+    rom_version: int | None = None,
+    flash_kib: int | None = None,
+    reads_size: bool = False,
+    bank_mode: BankMode | None = None,
+    looks_like: str | None = None,
 ) -> Board:
     chip = chip_row(name)
-    memory = fresh_memory(chip, ROMS[name][0])
+    rom_version, revision = silicon_of(name, rom_version)
+    memory = fresh_memory(chip, rom_version, flash_kib=flash_kib, reads_size=reads_size, bank_mode=bank_mode)
     contents = image() if flash is None else flash
     memory.flash.contents[: len(contents)] = contents
     addresses = count(1)
@@ -135,14 +178,17 @@ def board_of(
         BoardRecord(
             name="board1",
             chip=name,
-            revision=ROMS[name][1],
-            rom_version=ROMS[name][0],
+            revision=revision,
+            rom_version=rom_version,
             uid=UID,
             port="1-1",
             power=power,
             state=state,
             product=WIDGET,
             boot_button=boot_button,
+            flash_kib=flash_kib,
+            reads_size=reads_size,
+            looks_like=looks_like,
         ),
         table=the_table(),
         memory=memory,

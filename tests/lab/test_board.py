@@ -70,17 +70,6 @@ def leave(cable: Cable) -> int:
     return cable.read(GETSTATUS)[4]
 
 
-@pytest.mark.parametrize("chip", CHIPS)
-def test_leave_starts_the_application_and_the_rom_is_gone(chip: str) -> None:
-    board, cable = in_rom(chip)
-    cable.point(FLASH)
-    assert leave(cable) == MANIFEST
-    assert board.face is None
-    board.clock.sleep_ms(1000)
-    assert board.face is not None
-    assert board.state is BoardState.APPLICATION
-
-
 def test_leave_with_the_pointer_elsewhere_locks_the_board_up() -> None:
     board, cable = in_rom()
     cable.point(FLASH + 0x4000)

@@ -63,6 +63,52 @@ def test_a_board_is_added_and_listed_as_json(tmp_path: Path) -> None:
     }
 
 
+def test_a_part_can_be_smaller_readable_and_in_two_banks(tmp_path: Path) -> None:
+    lab(tmp_path, "add", "stm32f767", "--name", "north", "--flash-kib", "1024", "--reads-size",
+        "--bank-mode", "dual", "--in-rom")  # fmt: skip
+    lab(tmp_path, "dump", "north", "--region", "flash", "-o", str(tmp_path / "flash"))
+    lab(tmp_path, "dump", "north", "--region", "options", "-o", str(tmp_path / "options"))
+    assert (tmp_path / "flash").stat().st_size == 1024 * 1024
+    assert (tmp_path / "options").read_bytes()[8:10] == b"\xff\xdf"  # nDBANK, bit 13, is 0: two banks
+    kept = (tmp_path / "north" / "board.toml").read_text()
+    assert "flash_kib = 1024" in kept
+    assert "reads_size = true" in kept
+
+
+def test_a_board_can_look_like_something_else(tmp_path: Path) -> None:
+    lab(tmp_path, "add", F405, "--looks-like", "gd32", "--firmware", "1.0.0")
+    assert 'looks_like = "gd32"' in (tmp_path / "board1" / "board.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["stm32f767", "--flash-kib", "1500"], "no STM32F765.* with 1500 KiB"),
+        ([F405, "--bank-mode", "dual"], "no option that divides its flash into two banks"),
+        (["stm32f429", "--flash-kib", "1024", "--bank-mode", "dual"], "1024 KiB in dual bank mode"),
+        ([F405, "--looks-like", "arduino"], "nothing known looks like 'arduino'; known are gd32, at32"),
+    ],
+)
+def test_a_part_that_is_not_made_is_a_usage_error(tmp_path: Path, options: list[str], says: str) -> None:
+    with pytest.raises(Usage, match=says):
+        lab(tmp_path, "add", *options)
+    assert not (tmp_path / "board1").exists()
+
+
+def test_a_board_of_a_chip_without_revisions_and_roms_says_so(tmp_path: Path) -> None:
+    """H523 has no published revisions, F105 no published bootloader IDs."""
+    lab(tmp_path, "add", "stm32h523")
+    lab(tmp_path, "add", "stm32f105")
+    first, second = (json.loads(line) for line in lab(tmp_path, "list", "--json").splitlines())
+    assert (first["revision"], first["rom_version"]) == ("?", "0xE2")
+    assert (second["revision"], second["rom_version"]) == ("Z", "0x00")
+
+
+def test_a_c5s_rom_id_has_two_bytes(tmp_path: Path) -> None:
+    lab(tmp_path, "add", "stm32c562", "--rom", "0x101")
+    assert json.loads(lab(tmp_path, "list", "--json"))["rom_version"] == "0x101"
+
+
 def test_a_board_without_firmware_has_no_product_and_no_version(tmp_path: Path) -> None:
     lab(tmp_path, "add", F405)
     line = json.loads(lab(tmp_path, "list", "--json"))

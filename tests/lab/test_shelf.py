@@ -55,6 +55,37 @@ def test_everything_that_was_said_of_a_board_is_there_again(tmp_path: Path) -> N
     assert record.name == "north"
 
 
+def test_the_part_that_was_chosen_is_there_again(tmp_path: Path) -> None:
+    add_board(
+        tmp_path, chip="stm32f767", flash_kib=1024, reads_size=True, bank_mode="dual", segments=firmware()
+    )
+    add_board(tmp_path, chip=F405, looks_like="daisy-bootloader")
+    with open_lab(tmp_path, VirtualClock()) as lab:
+        part, alike = lab.boards
+        assert part.memory.bank_mode == "dual"
+        assert [sector.size // 1024 for sector in part.memory.flash.region.sectors] == (
+            [16, 16, 16, 16, 64, 128, 128, 128] * 2
+        )
+        assert part.memory.read(0x1FF0F440, 4) == b"\xff\xff\x00\x04"
+        assert alike.lookalike is not None
+        assert alike.lookalike.id == "daisy-bootloader"
+    again = load_records(tmp_path)
+    assert [(each.flash_kib, each.reads_size, each.looks_like) for each in again] == [
+        (1024, True, None),
+        (None, False, "daisy-bootloader"),
+    ]
+
+
+def test_a_board_whose_option_bytes_divide_its_flash_otherwise_is_damaged(tmp_path: Path) -> None:
+    """1 MB of an F42x in two banks is a part that no source describes."""
+    add_board(tmp_path, chip="stm32f429", flash_kib=1024)
+    options = bytearray((tmp_path / "board1" / "options.bin").read_bytes())
+    options[9] |= 0x40  # DB1M, bit 14 at 0x1FFFC008
+    (tmp_path / "board1" / "options.bin").write_bytes(options)
+    with pytest.raises(StorageFailed, match="board1 is damaged"), open_lab(tmp_path, VirtualClock()):
+        pass
+
+
 def test_names_ports_and_uids_differ_by_themselves(tmp_path: Path) -> None:
     made = [add_board(tmp_path, chip=F405) for _ in range(11)]
     assert [board.name for board in made] == [f"board{number}" for number in range(1, 12)]

@@ -1,27 +1,33 @@
-"""Two ways to one virtual ROM: straight at its table, and over pyusb with the lab's backend."""
+"""Two ways to one virtual ROM: straight at its table, and over pyusb with the lab's backend.
+
+And small rows: the same silicon with a 32nd of the flash, for tests that flash it thousands of times.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from updater.dfu.scripts import Pace, drive
+from msgspec.structs import replace
+
+from updater.dfu.layout import parse_layout
+from updater.dfu.scripts import drive, erase, erase_with_stuck_busy
 from updater.dfu.words import Answer, In, Out, Script, Sleep, Wish
-from updater.facts import Sector
 from updater.lab.board import Board
 from updater.lab.clock import VirtualClock
 from updater.lab.flash import Memory, blank_options, size_of
 from updater.lab.rom import Dialect, Rom
-from updater.lab.shelf import add_board, open_lab
-from updater.lab.symptoms import behaves
-from updater.silicon import Behaviour, Chip, Silicon, the_table
+from updater.lab.shelf import UNKNOWN, add_board, open_lab
+from updater.lab.symptoms import Behaves, behaves
+from updater.silicon import BankMode, Behaviour, Chip, Quirk, Silicon, the_table
 from updater.usbio import ROM_USB, Attached, Bus, Wire
 
 TABLE = the_table()
-H743, F405 = "stm32h743", "stm32f405"
+H743, F405, F767, L476, G0B1 = "stm32h743", "stm32f405", "stm32f767", "stm32l476", "stm32g0b1"
 BANK_1, BANK_2 = 0x0800_0000, 0x0810_0000
 SECTOR = 0x2_0000
 WEDGE = "bank2-erase-wedge"
@@ -34,57 +40,78 @@ def row(chip_id: str, table: Silicon = TABLE) -> Chip:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One piece of silicon: a row, the ROM in it (0 where no source names one) and its revision."""
+
+    chip: str
+    rom_version: int
+    revision: str
+
+    def __str__(self) -> str:
+        return f"{self.chip}-{self.rom_version:02X}-{self.revision}"
+
+
 def roms_of(chip_id: str) -> list[int]:
-    return [rom.id for rom in row(chip_id).roms]
+    return [rom.id for rom in row(chip_id).roms] or [0]
 
 
-def letters_of(chip_id: str) -> list[str]:
-    return [revision.letter for revision in row(chip_id).revisions]
+def newest(chip_id: str) -> str:
+    """The revision letter that comes last in the row."""
+    return [UNKNOWN, *(revision.letter for revision in row(chip_id).revisions)][-1]
 
 
-def every_silicon() -> list[tuple[str, int, str]]:
-    """(chip, ROM version, revision letter) for all that the table knows."""
+def every_silicon() -> list[Known]:
+    """Every ROM of every row; with each revision where some quirk asks for that, else with the newest."""
+    asked = {
+        chip
+        for quirk in TABLE.quirk
+        if quirk.match.rom_unknown_except_revisions
+        for chip in quirk.match.chips
+    }
     return [
-        (chip.id, rom, letter)
+        Known(chip.id, rom, letter)
         for chip in TABLE.chip
         for rom in roms_of(chip.id)
-        for letter in letters_of(chip.id)
+        for letter in ([one.letter for one in chip.revisions] if chip.id in asked else [newest(chip.id)])
     ]
 
 
-def pace_of(behaviour: Behaviour) -> Pace:
-    chip = behaviour.chip
-    return Pace(
-        transfer_size=chip.transfer_size.value,
-        write_max_ms=chip.write_max_ms.value,
-        polling=behaviour.polling,
-    )
-
-
-def filled(chip: Chip, rom_version: int) -> Memory:
+def filled(
+    chip: Chip, rom_version: int, *, flash_kib: int | None = None, bank_mode: BankMode | None = None
+) -> Memory:
     """Memories whose flash holds zeros everywhere, so that an erase can be seen."""
     return Memory(
         chip,
-        flash=bytearray(size_of(chip, "flash")),
+        flash=bytearray(size_of(chip, "flash", flash_kib=flash_kib, bank_mode=bank_mode)),
         otp=bytearray(b"\xff" * size_of(chip, "otp")),
-        options=blank_options(chip),
+        options=blank_options(chip, bank_mode),
         rom_id=rom_version,
+        flash_kib=flash_kib,
     )
 
 
 @dataclass
 class TableWire:
-    """Performs a script's wishes on a ROM's table: no USB, no pyusb, and no time but the silicon's."""
+    """Performs a script's wishes on a ROM's table: no USB, no pyusb, and no time but the silicon's.
+
+    A virtual clock that passes `latest_ms` ends the test: nobody waits for ever. `hears` is told of every
+    wish before it is performed; `on_bytes` makes the wire fit where `usbio.Wire` does.
+    """
 
     rom: Rom
     clock: VirtualClock
     asked_for_sleep_ms: float = 0.0
+    latest_ms: float = 10 * 3_600_000.0
     sent: list[Wish] = field(default_factory=list)
+    hears: Callable[[Wish], None] = field(default=lambda _wish: None)
+    on_bytes: Callable[[int], None] = field(default=lambda _count: None)
 
     def run(self, script: Script[Any]) -> Any:
         return drive(script, self.perform)
 
     def perform(self, wish: Wish) -> Answer:
+        self.hears(wish)
         self.sent.append(wish)
         data = b""
         if isinstance(wish, Sleep):
@@ -94,6 +121,7 @@ class TableWire:
             self.rom.control(0x21, wish.request, wish.value, 0, wish.data, wish.timeout_ms)
         elif isinstance(wish, In):
             data = self.rom.control(0xA1, wish.request, wish.value, 0, wish.length, wish.timeout_ms)
+        assert self.clock.now_ms() <= self.latest_ms, "an endless wait"
         return Answer(data, self.clock.now_ms())
 
     def timed(self, script: Script[Any]) -> float:
@@ -104,23 +132,39 @@ class TableWire:
 
 
 def table_wire(
-    chip_id: str,
-    rom_version: int,
-    revision: str,
+    silicon: Known,
     dialect: Dialect = Dialect.STANDARD,
     *,
     memory: Memory | None = None,
+    table: Silicon = TABLE,
+    bank_mode: BankMode | None = None,
 ) -> TableWire:
-    clock = VirtualClock()
-    chip = row(chip_id)
-    rom = Rom(
-        memory=memory or filled(chip, rom_version),
-        behaves=behaves(TABLE, chip, rom_version=rom_version, revision=revision),
-        transfer_size=chip.transfer_size.value,
-        clock=clock,
-        dialect=dialect,
+    chip = row(silicon.chip, table)
+    memory = memory or filled(chip, silicon.rom_version, bank_mode=bank_mode)
+    how = behaves(
+        table, chip, rom_version=silicon.rom_version, revision=silicon.revision, bank_mode=memory.bank_mode
     )
-    return TableWire(rom, clock)
+    return wire_to(chip, memory, how, dialect)
+
+
+def wire_to(chip: Chip, memory: Memory, how: Behaves, dialect: Dialect) -> TableWire:
+    """A wire to a ROM that behaves like this."""
+    clock = VirtualClock()
+    size = chip.transfer_size.value
+    return TableWire(Rom(memory=memory, behaves=how, transfer_size=size, clock=clock, dialect=dialect), clock)
+
+
+def h743(rom_version: int, dialect: Dialect = Dialect.STANDARD, revision: str = "V") -> TableWire:
+    """An H743 with this ROM."""
+    return table_wire(Known(H743, rom_version, revision), dialect)
+
+
+def erased(behaviour: Behaviour, address: int) -> Script[None]:
+    """An erase as the plan tells it: with the cure where the sector needs one."""
+    stuck = behaviour.stuck_erase
+    if stuck is not None and address >= stuck.from_address:
+        return erase_with_stuck_busy(address, stuck.wait_ms)
+    return erase(address, behaviour.chip.erase_max_ms.value, behaviour.polling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +184,22 @@ class OnUsb:
 
 @contextmanager
 def on_usb(
-    folder: Path, chip_id: str, rom_version: int, revision: str, dialect: Dialect = Dialect.STANDARD
+    folder: Path,
+    silicon: Known,
+    dialect: Dialect = Dialect.STANDARD,
+    *,
+    flash_kib: int | None = None,
+    bank_mode: BankMode | None = None,
 ) -> Iterator[OnUsb]:
-    add_board(folder, chip=chip_id, revision=revision, rom_version=rom_version, in_rom=True)
+    add_board(
+        folder,
+        chip=silicon.chip,
+        revision=None if silicon.revision == UNKNOWN else silicon.revision,
+        rom_version=silicon.rom_version or None,
+        in_rom=True,
+        flash_kib=flash_kib,
+        bank_mode=bank_mode,
+    )
     clock = VirtualClock()
     with open_lab(folder, clock, dialect=dialect) as lab:
         bus = Bus(lab.backend, clock)
@@ -150,5 +207,63 @@ def on_usb(
         yield OnUsb(lab.boards[0], bus, attached, clock)
 
 
-def sector_at(chip: Chip, address: int) -> Sector:
-    return next(sector for sector in chip.flash.sectors if sector.address <= address < sector.end)
+# ---------------------------------------------------------------------------------------------- small rows
+
+SCALE = 32
+"""A small row's sectors, blocks and parts are a 32nd of the real ones; units, rules and times are real."""
+
+
+@cache
+def small_table() -> Silicon:
+    """The whole table on small rows, and its quirks where the addresses of those are."""
+    return replace(
+        TABLE, chip=tuple(small(chip) for chip in TABLE.chip), quirk=tuple(map(_small_quirk, TABLE.quirk))
+    )
+
+
+def small(chip: Chip) -> Chip:
+    """This row on a chip that has a 32nd of its flash. Parts that would not end with a KiB are left out."""
+    first, *others = chip.alternates.value
+    parts = tuple(replace(one, kib=one.kib // SCALE, layout=_small_layout(one.layout)) for one in chip.parts)
+    shown = tuple(replace(one, value=_small_layout(one.value)) for one in chip.also_shows)
+    kibs = tuple(kib // SCALE for kib in chip.sizes_kib.value if kib % SCALE == 0)
+    erase_ms = {str(int(size) // SCALE): ms for size, ms in chip.lab.erase_ms.value.items()}
+    bank = chip.bank_mode
+    return replace(
+        chip,
+        alternates=replace(chip.alternates, value=(_small_layout(first), *others)),
+        also_shows=shown,
+        geometry=replace(chip.geometry, value=_small_layout(chip.geometry.value)) if chip.geometry else None,
+        parts=parts,
+        sizes_kib=replace(chip.sizes_kib, value=kibs),
+        transfer_size=replace(chip.transfer_size, value=chip.transfer_size.value // SCALE),
+        bank_mode=replace(bank, dual=_small_layout(bank.dual)) if bank else None,
+        lab=replace(chip.lab, erase_ms=replace(chip.lab.erase_ms, value=erase_ms)),
+    )
+
+
+def _small_layout(text: str) -> str:
+    """Sector by sector, so that a gap between two banks needs no rule of its own."""
+    words, end = "@Internal Flash  ", None
+    for one in parse_layout(text, 0).sectors:
+        letter = chr(0x60 | one.readable | one.erasable << 1 | one.writable << 2)
+        words += "," if one.address == end else f"/0x{small_address(one.address):08X}/"
+        words += f"1*{one.size // SCALE} {letter}"
+        end = one.end
+    return words
+
+
+def small_address(address: int) -> int:
+    """Where an address of the real flash lies in the small one."""
+    return BANK_1 + (address - BANK_1) // SCALE
+
+
+def _small_quirk(quirk: Quirk) -> Quirk:
+    symptom, remedy = quirk.symptom, quirk.remedy
+    if symptom.erase_sticks_from is not None:
+        symptom = replace(symptom, erase_sticks_from=small_address(symptom.erase_sticks_from))
+    if symptom.corrupts_odd_buffers_over is not None:
+        symptom = replace(symptom, corrupts_odd_buffers_over=symptom.corrupts_odd_buffers_over // SCALE)
+    if remedy.stuck_erase_from is not None:
+        remedy = replace(remedy, stuck_erase_from=small_address(remedy.stuck_erase_from))
+    return replace(quirk, symptom=symptom, remedy=remedy)

@@ -7,17 +7,26 @@ and firmware without a header is firmware that has never heard of us.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from updater.dfu.words import Request, Stalled, State
 from updater.facts import HEADER_BYTES, ApplicationIdentity, ProductHeader
-from updater.lab.face import DFU_RUNTIME, VENDOR_SPECIFIC, DfuFunction, Face
+from updater.lab.cdc import Dialogue, SerialPort
+from updater.lab.face import DFU_RUNTIME, SERIAL_CONTROL, VENDOR_SPECIFIC, DfuFunction, Face
 from updater.lab.flash import Flash
 
+T = TypeVar("T")
 VECTOR_TABLE = 0x08000000
 HEADER_ADDRESS = 0x08000400
 IDENTITY_REQUEST_TYPE, IDENTITY_REQUEST, IDENTITY_VALUE = 0xC0, 0x55, 1
-WILL_DETACH_AND_DOWNLOAD = 0x09
+CAN_DOWNLOAD, WILL_DETACH = 0x01, 0x08
+DFU_DETACH, DFU_DETACH_AND_RESET = "dfu-detach", "dfu-detach-and-reset"
+VENDOR_REQUEST, TOUCH_1200, SERIAL_SEND = "vendor-request", "touch-1200", "serial-send"
+WAYS = (DFU_DETACH, DFU_DETACH_AND_RESET, VENDOR_REQUEST, TOUCH_1200, SERIAL_SEND)
+"""By what firmware can be asked to enter the ROM; after `dfu-detach-and-reset` the host resets the bus."""
 STRANGER_VENDOR_ID, STRANGER_PRODUCT_ID = 0x0483, 0x5740
 """ST's virtual COM port: what much firmware in the field shows."""
 
@@ -27,13 +36,20 @@ _RAM = frozenset({0x10, 0x20, 0x24, 0x30, 0x38})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabProduct:
-    """What a vendor says of a product, as far as a virtual board needs it. `usb` is "vid:pid" in hex."""
+    """What a vendor says of a product, as far as a virtual board needs it. `usb` is "vid:pid" in hex.
+
+    `enters` are the `WAYS` that its firmware heeds. `setup` is the vendor request: the eight bytes of its
+    setup packet, then its data; `dialogue` is what is said on the serial port.
+    """
 
     product: str
     hardware: str
     title: str
     usb: str
     header_address: int = HEADER_ADDRESS
+    enters: tuple[str, ...] = (DFU_DETACH,)
+    setup: bytes = b""
+    dialogue: Dialogue = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +86,10 @@ def initial_stack(flash: Flash, table: int) -> int:
 
 
 class Application:
-    """One run of the firmware in `flash`. `wants_rom` becomes true when a host sent DETACH."""
+    """One run of the firmware in `flash`. `wants_rom` becomes true when a host asked for it.
+
+    `refuses`: the next such wish is refused, which sets `has_refused`.
+    """
 
     def __init__(
         self, flash: Flash, *, chip: ChipIdentity, product: LabProduct | None, foreign_identity: bool = False
@@ -85,7 +104,14 @@ class Application:
                 version=self.header.version,
                 security_counter=self.header.security_counter,
             )
-        self.wants_rom = False
+        self._ways = product.enters if product and self.header else ()
+        self._setup = product.setup if product else b""
+        self._may_be_reset_away = False
+        self.refuses = self.has_refused = self.wants_rom = False
+        self.serial_port: SerialPort | None = None
+        if {TOUCH_1200, SERIAL_SEND} & set(self._ways):
+            dialogue = product.dialogue if product and SERIAL_SEND in self._ways else ()
+            self.serial_port = SerialPort(dialogue, heeds_touch=TOUCH_1200 in self._ways)
 
     @property
     def face(self) -> Face:
@@ -100,34 +126,94 @@ class Application:
             manufacturer="Virtual lab",
             product=self._product.title,
             serial=self._chip.uid.hex().upper(),
-            interface_class=DFU_RUNTIME,
+            interface_class=DFU_RUNTIME if self._has_dfu else VENDOR_SPECIFIC,
             alternates=("",),
-            function=DfuFunction(
-                attributes=WILL_DETACH_AND_DOWNLOAD,
-                detach_timeout_ms=1000,
-                transfer_size=self._chip.transfer_size,
-                bcd_dfu=0x0110,
-            ),
+            function=self._dfu_function() if self._has_dfu else None,
+            has_serial=self.serial_port is not None,
+        )
+
+    @property
+    def _has_dfu(self) -> bool:
+        return bool({DFU_DETACH, DFU_DETACH_AND_RESET} & set(self._ways))
+
+    def _dfu_function(self) -> DfuFunction:
+        return DfuFunction(
+            attributes=CAN_DOWNLOAD | (WILL_DETACH if DFU_DETACH in self._ways else 0),
+            detach_timeout_ms=1000,
+            transfer_size=self._chip.transfer_size,
+            bcd_dfu=0x0110,
         )
 
     def control(
         self, bmRequestType: int, bRequest: int, wValue: int, wIndex: int, data_or_length: bytes | int
     ) -> bytes:
-        """The vendor's identity request, and the DFU requests of a device in run-time mode."""
+        """The vendor's requests, those of the serial port, and the DFU requests of run-time mode."""
         if self.header is None or self._product is None:
             raise Stalled("this firmware knows no vendor request")
         setup = bmRequestType, bRequest
         length = data_or_length if isinstance(data_or_length, int) else 0
         if (*setup, wValue) == (IDENTITY_REQUEST_TYPE, IDENTITY_REQUEST, IDENTITY_VALUE):
             return self._identity(self.header)[:length]
-        if setup == (0x21, Request.DETACH) and wIndex == 0:
-            self.wants_rom = True
+        if self._is_the_wish(*setup, wValue, wIndex, data_or_length):
+            self._asked()
             return b""
-        if setup == (0xA1, Request.GETSTATE) and wIndex == 0:
+        if self.serial_port is not None and setup[0] & 0x7F == 0x21 and wIndex == SERIAL_CONTROL:
+            answer = self._on_serial_port(
+                self.serial_port, lambda one: one.control(*setup, wValue, data_or_length)
+            )
+            return answer[:length] if bmRequestType & 0x80 else b""
+        if self._has_dfu and wIndex == 0:
+            return self._dfu(setup, length)
+        raise Stalled(f"request {bRequest} (bmRequestType 0x{bmRequestType:02X})")
+
+    def _is_the_wish(
+        self, bmRequestType: int, bRequest: int, wValue: int, wIndex: int, data_or_length: bytes | int
+    ) -> bool:
+        """Whether this is the vendor request that leads into the ROM, byte by byte."""
+        if VENDOR_REQUEST not in self._ways or not isinstance(data_or_length, bytes):
+            return False
+        packet = struct.pack("<BBHHH", bmRequestType, bRequest, wValue, wIndex, len(data_or_length))
+        return packet + data_or_length == self._setup
+
+    def _dfu(self, setup: tuple[int, int], length: int) -> bytes:
+        if setup == (0x21, Request.DETACH):
+            if DFU_DETACH in self._ways:
+                self._asked()
+            else:
+                self._may_be_reset_away = True
+            return b""
+        if setup == (0xA1, Request.GETSTATE):
             return bytes((State.appIDLE,))[:length]
-        if setup == (0xA1, Request.GETSTATUS) and wIndex == 0:
+        if setup == (0xA1, Request.GETSTATUS):
             return bytes(6)[:length]
-        raise Stalled(f"request {bRequest} (bmRequestType 0x{bmRequestType:02X}) in run-time mode")
+        raise Stalled(f"request {setup[1]} (bmRequestType 0x{setup[0]:02X}) in run-time mode")
+
+    def _asked(self) -> None:
+        if self.refuses:
+            self.has_refused = True
+            raise Stalled("this firmware refuses, as it was told to")
+        self.wants_rom = True
+
+    def bus_reset(self) -> None:
+        """After DETACH, firmware that does not leave by itself takes a bus reset as the sign to do so."""
+        if self._may_be_reset_away:
+            self._may_be_reset_away = False
+            with suppress(Stalled):
+                self._asked()
+
+    def hear(self, data: bytes) -> None:
+        """Bytes to its serial port. Raises `Stalled` where it has none."""
+        if self.serial_port is None:
+            raise Stalled("no such endpoint")
+        self._on_serial_port(self.serial_port, lambda one: one.hear(data))
+
+    def _on_serial_port(self, port: SerialPort, work: Callable[[SerialPort], T]) -> T:
+        port.refuses = self.refuses
+        done = work(port)
+        self.has_refused = self.has_refused or port.has_refused
+        self.wants_rom = self.wants_rom or port.wants_rom
+        port.has_refused = port.wants_rom = False
+        return done
 
     def _identity(self, header: ProductHeader) -> bytes:
         chip = self._chip

@@ -88,16 +88,22 @@ class LabBackend(usb.backend.IBackend):  # type: ignore[misc] # pyusb ships no t
         )  # fmt: skip
 
     def get_interface_descriptor(self, dev: Enumerated, intf: int, alt: int, config: int) -> SimpleNamespace:
-        if intf or config or not 0 <= alt < len(dev.face.alternates):
-            raise IndexError(f"no interface {intf}, alternate setting {alt}, configuration {config}")
-        raw = dev.face.interface_descriptor(alt)
+        if config:
+            raise IndexError(f"no configuration {config}")
+        setting = dev.face.setting(intf, alt)
         return SimpleNamespace(
-            **dict(zip(_INTERFACE_FIELDS, raw, strict=True)),
-            extra_descriptors=list(dev.face.extra_descriptors(alt)),
+            **dict(zip(_INTERFACE_FIELDS, setting.interface, strict=True)),
+            extra_descriptors=list(setting.extra),
         )
 
-    def get_endpoint_descriptor(self, _dev: Enumerated, ep: int, _intf: int, _alt: int, _config: int) -> None:
-        raise IndexError(f"no endpoint {ep}: DFU needs none")
+    def get_endpoint_descriptor(
+        self, dev: Enumerated, ep: int, intf: int, alt: int, _config: int
+    ) -> SimpleNamespace:
+        raw = dev.face.setting(intf, alt).endpoints[ep]
+        return SimpleNamespace(
+            bLength=raw[0], bDescriptorType=raw[1], bEndpointAddress=raw[2], bmAttributes=raw[3],
+            wMaxPacketSize=_u16(raw, 4), bInterval=raw[6], bRefresh=0, bSynchAddress=0, extra_descriptors=[],
+        )  # fmt: skip
 
     def open_device(self, dev: Enumerated) -> Enumerated:
         self._present(dev)
@@ -119,7 +125,7 @@ class LabBackend(usb.backend.IBackend):  # type: ignore[misc] # pyusb ships no t
 
     def claim_interface(self, dev_handle: Enumerated, intf: int) -> None:
         self._present(dev_handle)
-        if intf:
+        if intf >= len(dev_handle.face.interfaces):
             raise usb.core.USBError("Entity not found", ERROR_NOT_FOUND, errno.ENOENT)
 
     def release_interface(self, _dev_handle: Enumerated, _intf: int) -> None:
@@ -150,8 +156,7 @@ class LabBackend(usb.backend.IBackend):  # type: ignore[misc] # pyusb ships no t
     def reset_device(self, dev_handle: Enumerated) -> None:
         """A port reset: the device keeps its identity; its alternate setting is 0 again."""
         self._present(dev_handle)
-        if dev_handle.board.endpoint0:
-            dev_handle.board.endpoint0.alternate = 0
+        dev_handle.board.bus_reset()
 
     def is_kernel_driver_active(self, _dev_handle: Enumerated, _intf: int) -> bool:
         return False

@@ -6,8 +6,8 @@ the clock's. Everything that outlives a command is in `Board.record()` and the t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from updater.dfu.words import Request, Stalled, StatusCode, TimedOut, Vanished
@@ -22,6 +22,7 @@ from updater.lab.application import (
     vectors_are_valid,
 )
 from updater.lab.clock import Clock
+from updater.lab.entering import heed
 from updater.lab.face import DFU_FUNCTIONAL, GET_DESCRIPTOR, STANDARD_IN_INTERFACE, Endpoint0, Face
 from updater.lab.flash import Memory
 from updater.lab.record import BoardRecord, BoardState, Fault, FaultKind, Power
@@ -78,10 +79,12 @@ class Board:
         self.application: Application | None = None
         self.state = record.state
         self.address = 0
+        self._power_ups = record.power_ups
         self._next_address = next_address
         self._charge_usb = charge_usb
         self._upload_ms_per_kib = chip.lab.upload_us_per_kib.value / 1000.0
         self._resets_itself = False
+        self._due: tuple[BoardState, float] | None = None  # what the firmware starts next, and when
         self._gone = False  # cut off USB for the rest of this process
         self._ready_at_ms = clock.now_ms()
         self._foreign_identity = False
@@ -136,10 +139,11 @@ class Board:
 
     def record(self) -> BoardRecord:
         """The board as it must be found by the next command."""
+        state = self._due[0] if self._due else self.state
         snapshot = self.rom.snapshot() if self.rom is not None else FRESH
         if self._gone:  # a bus reset begins DFU anew, but a program that hangs does not hear it
             snapshot = FRESH._replace(hung=snapshot.hung)
-        return replace(self._record, state=self.state, fault=self.fault, rom=snapshot)
+        return replace(self._record, state=state, fault=self.fault, rom=snapshot, power_ups=self._power_ups)
 
     @property
     def _idcode(self) -> int:
@@ -191,9 +195,13 @@ class Board:
             return BoardState.ROM
         return BoardState.APPLICATION if vectors_are_valid(flash) else BoardState.LOCKED_UP
 
-    def _enumerate(self, state: BoardState) -> None:
-        """Another program starts: off the bus now, back when it is ready. Faults of arrival fire here."""
+    def _enumerate(self, state: BoardState, *, at_ms: float | None = None) -> None:
+        """Another program starts (now, or it did at `at_ms`): off the bus, back when it is ready.
+
+        Faults of arrival fire here.
+        """
         late_ms = 0
+        self._power_ups += 1
         self._foreign_identity = False
         if self.fault is not None and state in (BoardState.ROM, BoardState.APPLICATION):
             if self.fault.kind is FaultKind.LATE_ARRIVAL:
@@ -201,13 +209,14 @@ class Board:
             elif self.fault.kind is FaultKind.WRONG_IDENTITY:
                 self._foreign_identity, self.fault = True, None
         ready_ms = self.chip.usb_ready_ms.value if state is BoardState.ROM else APPLICATION_READY_MS
-        self._ready_at_ms = self.clock.now_ms() + ready_ms + late_ms
+        self._ready_at_ms = (self.clock.now_ms() if at_ms is None else at_ms) + ready_ms + late_ms
         self._start(state)
 
     def _start(self, state: BoardState, snapshot: Snapshot | None = None) -> None:
         if self.rom is not None:
             self._violations += self.rom.violations
         self.state, self.rom, self.application, self._endpoint0 = state, None, None, None
+        self._due = None
         if state is BoardState.ROM:
             self.rom = Rom(
                 memory=self.memory,
@@ -233,7 +242,7 @@ class Board:
     def _rom_face(self) -> Face:
         if self.lookalike is not None:
             return lookalike_face(self.lookalike)
-        return rom_face(self.chip, self._identity, power_ups=self.address)
+        return rom_face(self.chip, self._identity, power_ups=self._power_ups)
 
     def _how_the_rom_behaves(self) -> Behaves:
         record = self._record
@@ -332,11 +341,53 @@ class Board:
     def _to_application(
         self, bmRequestType: int, bRequest: int, wValue: int, wIndex: int, data_or_length: bytes | int
     ) -> bytes:
-        assert self.application is not None
-        answer = self.application.control(bmRequestType, bRequest, wValue, wIndex, data_or_length)
-        if self.application.wants_rom:
-            self._enumerate(BoardState.ROM)
-        return answer
+        with self._heeding() as application:
+            return application.control(bmRequestType, bRequest, wValue, wIndex, data_or_length)
+
+    def bus_reset(self) -> None:
+        """A host resets the port: the device keeps its identity; its alternate setting is 0 again."""
+        if self._endpoint0 is not None:
+            self._endpoint0.alternate = 0
+        if self.application is not None:
+            with self._heeding() as application:
+                application.bus_reset()
+
+    def send_bytes(self, address: int, data: bytes) -> None:
+        """Bytes to the serial port of the firmware. Raises `Vanished`, or `Stalled` where it has none."""
+        self._must_be_at(address)
+        with self._heeding() as application:
+            application.hear(data)
+
+    def take_bytes(self, address: int, most: int) -> bytes:
+        """What the serial port of the firmware has to say, at once; empty when nothing. Raises `Vanished`."""
+        self._must_be_at(address)
+        port = self.application.serial_port if self.application else None
+        return port.say(most) if port else b""
+
+    def _must_be_at(self, address: int) -> None:
+        if not self.is_present or address != self.address:
+            raise Vanished(f"no device at address {address} of port {self.port}")
+
+    @contextmanager
+    def _heeding(self) -> Iterator[Application]:
+        """The firmware at work, and what it then makes of a wish to enter the ROM."""
+        application = self.application
+        if application is None:
+            raise Stalled("the ROM has no serial port")
+        application.refuses = self.fault is not None and self.fault.kind is FaultKind.REFUSE_ENTER
+        try:
+            yield application
+        finally:
+            if application.has_refused:
+                application.has_refused, self.fault = False, None
+            if application.wants_rom:
+                application.wants_rom = False
+                port = application.serial_port
+                heeded = heed(self.fault, is_talking=port is not None and port.is_talking)
+                self.fault = heeded.fault
+                if heeded.next is not None:
+                    self._due = heeded.next, self.clock.now_ms() + heeded.after_ms
+                    self._do_what_is_due()
 
     def _to_rom(
         self,
@@ -373,9 +424,16 @@ class Board:
 
     def _reset_by_application(self) -> None:
         """An application that needs one more reset makes it as soon as it is on the bus: it is gone again."""
-        if self._resets_itself and self.clock.now_ms() >= self._ready_at_ms + RESETS_ITSELF_AFTER_MS:
+        due_ms = self._ready_at_ms + RESETS_ITSELF_AFTER_MS
+        if self._resets_itself and self.clock.now_ms() >= due_ms:
             self._resets_itself = False
-            self._enumerate(BoardState.APPLICATION)
+            self._enumerate(BoardState.APPLICATION, at_ms=due_ms)
+        self._do_what_is_due()
+
+    def _do_what_is_due(self) -> None:
+        due = self._due
+        if due is not None and self.clock.now_ms() >= due[1]:
+            self._enumerate(due[0], at_ms=due[1])
 
     # --------------------------------------------------------------------------------------------- the faults
 
@@ -421,7 +479,7 @@ class Board:
     def _cut(self, rom: Rom, setup: tuple[int, int, int, int, bytes | int], timeout_ms: float) -> None:
         """The cable is pulled while this request is being worked on. Always raises Vanished."""
         self.fault = None
-        with suppress(Stalled, TimedOut):
+        with suppress(Stalled, TimedOut, Vanished):  # a ROM that drops at leave is gone by itself
             rom.wait(timeout_ms)
             rom.receive(*setup)
         self._gone = True

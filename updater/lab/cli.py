@@ -9,17 +9,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TextIO, TypeVar
 
 from updater.errors import StorageFailed, Usage
 from updater.facts import Segment
-from updater.lab.application import LabProduct
+from updater.lab.application import WAYS, LabProduct
 from updater.lab.board import Board
 from updater.lab.clock import Clock, RealClock, VirtualClock
-from updater.lab.record import FAULTS_WITHOUT_VALUE, BoardState, FaultKind, Power
+from updater.lab.record import FAULTS_OF_MILLISECONDS, FAULTS_WITHOUT_VALUE, BoardState, FaultKind, Power
 from updater.lab.rom import Dialect
 from updater.lab.shelf import REGIONS, add_board, open_lab, read_region, remove_board
 from updater.lab.wire import UsbIpServer
@@ -130,11 +130,17 @@ def _add_add(add: argparse.ArgumentParser) -> None:
     )
     add.add_argument("--reads-size", action="store_true", help="the ROM lets its flash-size register be read")
     add.add_argument("--bank-mode", choices=["single", "dual"], help="what the option bytes say")
+    add.add_argument(
+        "--ways",
+        metavar="KIND,...",
+        help=f"by what its firmware can be sent into the bootloader: {', '.join(WAYS)}; "
+        "default: the product's own ways",
+    )
     add.add_argument("--looks-like", metavar="ID", help="show the face of a look-alike on USB")
 
 
 def _add(args: argparse.Namespace, lab_dir: Path, vendor: Vendor, out: TextIO) -> None:
-    product = vendor.find_product(args.product, args.chip, args.hardware)
+    product = _heeding(vendor.find_product(args.product, args.chip, args.hardware), args.ways)
     record = add_board(
         lab_dir,
         chip=args.chip,
@@ -158,6 +164,18 @@ def _add(args: argparse.Namespace, lab_dir: Path, vendor: Vendor, out: TextIO) -
         f" at port {record.port}, {record.state}",
         file=out,
     )
+
+
+def _heeding(product: LabProduct | None, ways: str | None) -> LabProduct | None:
+    """The product with firmware that heeds these ways only."""
+    if ways is None:
+        return product
+    kinds = tuple(kind for kind in ways.split(",") if kind)
+    if product is None:
+        raise Usage("ways into the bootloader of which product?", advice="Name it with --product.")
+    if unknown := [kind for kind in kinds if kind not in WAYS]:
+        raise Usage(f"{unknown[0]!r} is no way into the bootloader; known are {', '.join(WAYS)}")
+    return replace(product, enters=kinds)
 
 
 def _firmware(spec: str, product: LabProduct | None, vendor: Vendor) -> tuple[Segment, ...]:
@@ -198,7 +216,7 @@ def _fault(kind: str, value: str | None) -> tuple[FaultKind | None, int]:
     if value is None:
         raise Usage(f"the fault {kind} needs a value")
     number = _number(value, "a number")
-    counts = chosen not in (FaultKind.STICK_BUSY_AT, FaultKind.LATE_ARRIVAL)
+    counts = chosen is not FaultKind.STICK_BUSY_AT and chosen not in FAULTS_OF_MILLISECONDS
     if number < (1 if counts else 0):
         raise Usage(f"the fault {kind} cannot have the value {number}; transfers are counted from 1")
     return chosen, number

@@ -1,7 +1,8 @@
 """What a virtual board shows on USB: its descriptors, and the standard requests every device answers.
 
-One configuration, one interface (number 0) with one or more alternate settings, no endpoints but EP0.
-Sources: USB 2.0 chapter 9; DFU 1.1 section 4.1.3 for the functional descriptor.
+One configuration; interface 0 has one or more alternate settings and no endpoints but EP0. Firmware with a
+serial port has interfaces 1 and 2 too. Sources: USB 2.0 chapter 9; DFU 1.1 section 4.1.3 for the functional
+descriptor; CDC 1.2 chapter 5 and PSTN 1.2 section 5.3 for those of a serial port.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from updater.dfu.words import Stalled
 
-DEVICE, CONFIGURATION, STRING, INTERFACE = 1, 2, 3, 4
+DEVICE, CONFIGURATION, STRING, INTERFACE, ENDPOINT = 1, 2, 3, 4, 5
 DFU_FUNCTIONAL = 0x21
 ENGLISH_US = 0x0409
 MAX_PACKET_BYTES = 64
@@ -20,14 +21,19 @@ SELF_POWERED = 0xC0
 MAX_POWER_2MA = 50
 MANUFACTURER_INDEX, PRODUCT_INDEX, SERIAL_INDEX, FIRST_ALTERNATE_INDEX = 1, 2, 3, 6
 
+SERIAL_CONTROL, SERIAL_DATA = 1, 2
+"""The two interfaces of a serial port."""
+SERIAL_NOTIFIES, SERIAL_HEARS, SERIAL_SAYS = 0x81, 0x02, 0x83
+"""Its endpoints: interrupt IN, bulk OUT, bulk IN."""
+
 _DEVICE = struct.Struct("<BBHBBBBHHHBBBB")
 _CONFIGURATION = struct.Struct("<BBHBBBBB")
 _INTERFACE = struct.Struct("<9B")
 _FUNCTIONAL = struct.Struct("<BBBHHH")
 
 STANDARD_IN_DEVICE, STANDARD_IN_INTERFACE, STANDARD_IN_ENDPOINT = 0x80, 0x81, 0x82
-STANDARD_OUT_DEVICE, STANDARD_OUT_INTERFACE = 0x00, 0x01
-GET_STATUS, SET_ADDRESS, GET_DESCRIPTOR = 0, 5, 6
+STANDARD_OUT_DEVICE, STANDARD_OUT_INTERFACE, STANDARD_OUT_ENDPOINT = 0x00, 0x01, 0x02
+GET_STATUS, CLEAR_FEATURE, SET_ADDRESS, GET_DESCRIPTOR = 0, 1, 5, 6
 GET_CONFIGURATION, SET_CONFIGURATION, GET_INTERFACE, SET_INTERFACE = 8, 9, 10, 11
 
 
@@ -42,6 +48,37 @@ class InterfaceClass(NamedTuple):
 DFU_RUNTIME = InterfaceClass(0xFE, 0x01, 0x01)
 DFU_MODE = InterfaceClass(0xFE, 0x01, 0x02)
 VENDOR_SPECIFIC = InterfaceClass(0xFF, 0x00, 0x00)
+
+
+CDC_CONTROL = InterfaceClass(0x02, 0x02, 0x00)
+CDC_DATA = InterfaceClass(0x0A, 0x00, 0x00)
+
+
+class Setting(NamedTuple):
+    """One alternate setting of one interface, as descriptors: its own, what follows it, its endpoints."""
+
+    interface: bytes
+    extra: bytes
+    endpoints: tuple[bytes, ...] = ()
+
+
+_SERIAL_SETTINGS = {
+    SERIAL_CONTROL: Setting(
+        _INTERFACE.pack(9, INTERFACE, SERIAL_CONTROL, 0, 1, *CDC_CONTROL, 0),
+        bytes.fromhex(
+            "05 24 00 1001"  # header: CDC 1.10
+            "05 24 01 00 02"  # call management: none; data interface 2
+            "04 24 02 02"  # line coding and control line state
+            "05 24 06 01 02"  # union: interfaces 1 and 2
+        ),
+        (bytes((7, ENDPOINT, SERIAL_NOTIFIES, 3, 8, 0, 16)),),
+    ),
+    SERIAL_DATA: Setting(
+        _INTERFACE.pack(9, INTERFACE, SERIAL_DATA, 0, 2, *CDC_DATA, 0),
+        b"",
+        tuple(bytes((7, ENDPOINT, one, 2, MAX_PACKET_BYTES, 0, 0)) for one in (SERIAL_HEARS, SERIAL_SAYS)),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +98,10 @@ class DfuFunction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Face:
-    """Everything a host can learn without a class request. Empty alternate names have no string."""
+    """Everything a host can learn without a class request. Empty alternate names have no string.
+
+    `has_serial`: interfaces 1 and 2 are a serial port.
+    """
 
     vendor_id: int
     product_id: int
@@ -72,6 +112,7 @@ class Face:
     interface_class: InterfaceClass
     alternates: tuple[str, ...]
     function: DfuFunction | None
+    has_serial: bool = False
 
     def device_descriptor(self) -> bytes:
         return _DEVICE.pack(
@@ -80,23 +121,34 @@ class Face:
             MANUFACTURER_INDEX, PRODUCT_INDEX, SERIAL_INDEX, 1,
         )  # fmt: skip
 
-    def interface_descriptor(self, alternate: int) -> bytes:
-        """Raises IndexError where there is no such alternate setting."""
-        name = FIRST_ALTERNATE_INDEX + alternate if self.alternates[alternate] else 0
-        return _INTERFACE.pack(9, INTERFACE, 0, alternate, 0, *self.interface_class, name)
+    def setting(self, interface: int, alternate: int) -> Setting:
+        """Raises IndexError where there is no such interface or alternate setting."""
+        if interface == 0:
+            name = FIRST_ALTERNATE_INDEX + alternate if self.alternates[alternate] else 0
+            described = _INTERFACE.pack(9, INTERFACE, 0, alternate, 0, *self.interface_class, name)
+            return Setting(described, self._functional(alternate))
+        if not self.has_serial or interface not in _SERIAL_SETTINGS or alternate:
+            raise IndexError(f"no interface {interface}, alternate setting {alternate}")
+        return _SERIAL_SETTINGS[interface]
 
-    def extra_descriptors(self, alternate: int) -> bytes:
-        """What follows the interface descriptor: as in ST's, the functional descriptor after the last one."""
+    def _functional(self, alternate: int) -> bytes:
+        """As in ST's, the functional descriptor follows the last alternate setting."""
         if self.function is None or alternate != len(self.alternates) - 1:
             return b""
         return self.function.pack()
 
+    @property
+    def interfaces(self) -> tuple[InterfaceClass, ...]:
+        """The classes of its interfaces, in their order."""
+        return (self.interface_class, CDC_CONTROL, CDC_DATA) if self.has_serial else (self.interface_class,)
+
     def configuration_descriptor(self) -> bytes:
-        body = b"".join(
-            self.interface_descriptor(number) + self.extra_descriptors(number)
-            for number in range(len(self.alternates))
-        )
-        head = _CONFIGURATION.pack(9, CONFIGURATION, 9 + len(body), 1, 1, 0, SELF_POWERED, MAX_POWER_2MA)
+        settings = [self.setting(0, number) for number in range(len(self.alternates))]
+        if self.has_serial:
+            settings += _SERIAL_SETTINGS.values()
+        body = b"".join(one.interface + one.extra + b"".join(one.endpoints) for one in settings)
+        count = len(self.interfaces)
+        head = _CONFIGURATION.pack(9, CONFIGURATION, 9 + len(body), count, 1, 0, SELF_POWERED, MAX_POWER_2MA)
         return head + body
 
     def string_descriptor(self, index: int) -> bytes | None:
@@ -137,6 +189,8 @@ class Endpoint0:
             self.configuration, self.alternate = wValue, 0
             return b""
         if bmRequestType == STANDARD_OUT_DEVICE and bRequest == SET_ADDRESS:
+            return b""
+        if bmRequestType == STANDARD_OUT_ENDPOINT and bRequest == CLEAR_FEATURE and self.face.has_serial:
             return b""
         if (
             bmRequestType == STANDARD_OUT_INTERFACE

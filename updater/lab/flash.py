@@ -17,6 +17,8 @@ from updater.silicon import BankMode, Chip, OtpArea
 
 BLANK = 0xFF
 UNLOCKED = 0xFF
+_LOOKED_AT_BYTES = 16 * 1024
+"""Most of a flash is blank: so much of it at once is found to be by counting."""
 ROM_ID_WINDOW_BYTES = 256
 """How much of the system memory before the ROM ID the lab knows; everything but the ID is 0xFF."""
 
@@ -41,7 +43,13 @@ class Flash:
         """
         unit, contents = self.unit_bytes, self.contents
         blank = bytes([BLANK]) * unit
-        return bytearray(contents[at : at + unit] != blank for at in range(0, len(contents), unit))
+        used = bytearray(-(-len(contents) // unit))
+        for start in range(0, len(contents), _LOOKED_AT_BYTES):
+            part = contents[start : start + _LOOKED_AT_BYTES]
+            if part.count(BLANK) != len(part):
+                for at in range(0, len(part), unit):
+                    used[(start + at) // unit] = part[at : at + unit] != blank
+        return used
 
     def sector_at(self, address: int) -> Sector | None:
         """The sector that holds this address, or None outside the flash."""
@@ -49,6 +57,10 @@ class Flash:
             return None
         sector = self.region.sectors[bisect_right(self._starts, address) - 1]
         return sector if address < sector.end else None  # there may be a hole between two banks
+
+    def holds(self, address: int, length: int) -> bool:
+        """Whether these few bytes lie in sectors: between two banks there may be nothing."""
+        return self.sector_at(address) is not None and self.sector_at(address + length - 1) is not None
 
     def is_protected(self, sector: Sector) -> bool:
         return sector.address in self.write_protected
@@ -186,13 +198,12 @@ class Memory:
             self._others.append((self._options_at, options))
         if self.feature_at is not None:
             self._others.append((self.feature_at, self.feature))
-        if reads_size and chip.flash_size_at:
-            kib = flash_kib or max(chip.sizes_kib.value)
-            self._others.append((chip.flash_size_at.value, bytearray(kib.to_bytes(2, "little"))))
+        if reads_size:
+            self._others += _size_register(chip, flash_kib or max(chip.sizes_kib.value))
 
     def is_known(self, address: int) -> bool:
         """Whether an address pointer may point here."""
-        return self.flash.base <= address < self.flash.end or any(
+        return self.flash.holds(address, 1) or any(
             first <= address < first + len(contents) for first, contents in self._others
         )
 
@@ -214,7 +225,7 @@ class Memory:
         """
         if self.is_option_byte(address) and address != self._options_at:
             return None
-        if self.flash.base <= address and address + length <= self.flash.end:
+        if self.flash.holds(address, length):
             return self.flash.read(address, length)
         for first, contents in self._others:
             if first <= address and address + length <= first + len(contents):
@@ -231,6 +242,15 @@ def _system_memory(chip: Chip, rom_id: int) -> Iterator[tuple[int, bytearray]]:
     at, width = chip.rom_id_at.value - start, chip.rom_id_bytes
     system[at : at + width] = rom_id.to_bytes(width, "little")
     yield start, system
+
+
+def _size_register(chip: Chip, kib: int) -> Iterator[tuple[int, bytearray]]:
+    """The word that holds the 16-bit flash-size register."""
+    if chip.flash_size_at is None:
+        return
+    word, at = bytearray([BLANK]) * 4, chip.flash_size_at.value
+    word[at & 3 : (at & 3) + 2] = kib.to_bytes(2, "little")
+    yield at & ~3, word
 
 
 def _options_at(chip: Chip) -> int:

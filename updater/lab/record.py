@@ -36,9 +36,22 @@ class FaultKind(StrEnum):
     NO_LEAVE = "no-leave"
     WRONG_IDENTITY = "wrong-identity"
     LATE_ARRIVAL = "late-arrival"
+    REFUSE_ENTER = "refuse-enter"
+    BUSY_ENTER = "busy-enter"
+    LATE_ENTER = "late-enter"
+    REBOOT_INTO_ITSELF = "reboot-into-itself"
 
 
-FAULTS_WITHOUT_VALUE = frozenset({FaultKind.NO_LEAVE, FaultKind.WRONG_IDENTITY})
+FAULTS_WITHOUT_VALUE = frozenset(
+    {
+        FaultKind.NO_LEAVE,
+        FaultKind.WRONG_IDENTITY,
+        FaultKind.REFUSE_ENTER,
+        FaultKind.BUSY_ENTER,
+        FaultKind.REBOOT_INTO_ITSELF,
+    }
+)
+FAULTS_OF_MILLISECONDS = frozenset({FaultKind.LATE_ARRIVAL, FaultKind.LATE_ENTER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +71,8 @@ class BoardRecord:
     """What `board.toml` holds. `chip` is a row's id, `write_protected` holds sector addresses.
 
     `flash_kib` is the part's real size (None: the family's largest), `reads_size` whether the ROM lets its
-    flash-size register be read, `looks_like` a look-alike's id: on USB it shows that one's face.
+    flash-size register be read, `looks_like` a look-alike's id: on USB it shows that one's face. `power_ups`
+    counts how often a program has started.
     """
 
     name: str
@@ -78,3 +92,4 @@ class BoardRecord:
     flash_kib: int | None = None
     reads_size: bool = False
     looks_like: str | None = None
+    power_ups: int = 0

@@ -28,6 +28,7 @@ from updater.lab.clock import Clock
 from updater.lab.flash import BLANK, Flash, Memory, bank_mode_in, blank_options, flash_region, size_of
 from updater.lab.record import BoardRecord, BoardState, Fault, FaultKind, Power
 from updater.lab.rom import Dialect, Snapshot
+from updater.lab.serialport import LabSerialPorts
 from updater.silicon import BankMode, Chip, Silicon, the_table
 
 SCHEMA = 1
@@ -45,6 +46,11 @@ class Lab:
     boards: tuple[Board, ...]
     backend: LabBackend
     clock: Clock
+
+    @property
+    def serial_ports(self) -> LabSerialPorts:
+        """The serial ports of the boards."""
+        return LabSerialPorts(self.boards, self.clock)
 
     def board(self, name: str) -> Board:
         """Raises Usage where there is no board of that name."""
@@ -234,7 +240,10 @@ def _load_memory(folder: Path, record: BoardRecord, table: Silicon) -> Memory:
             contents[region] = bytearray((folder / f"{region}.bin").read_bytes())
     mode = bank_mode_in(chip, contents["options"])
     for region, content in contents.items():
-        size = size_of(chip, region, flash_kib=record.flash_kib, bank_mode=mode)
+        try:
+            size = size_of(chip, region, flash_kib=record.flash_kib, bank_mode=mode)
+        except ValueError as error:
+            raise _damaged(record.name, str(error)) from error
         if len(content) != size:
             raise _damaged(record.name, f"{region}.bin has {len(content)} bytes, not {size}")
     return Memory(
@@ -289,6 +298,7 @@ def _dump(record: BoardRecord) -> str:
         f"write_protected = [{', '.join(f'0x{address:08X}' for address in record.write_protected)}]",
         f"read_protected = {str(record.read_protected).lower()}",
         f"reads_size = {str(record.reads_size).lower()}",
+        f"power_ups = {record.power_ups}",
     ]
     if record.flash_kib is not None:
         lines.append(f"flash_kib = {record.flash_kib}")
@@ -303,6 +313,9 @@ def _dump(record: BoardRecord) -> str:
             f"title = {json.dumps(product.title)}",
             f"usb = {json.dumps(product.usb)}",
             f"header_address = 0x{product.header_address:08X}",
+            f"enters = {json.dumps(product.enters)}",
+            f'setup = "{product.setup.hex()}"',
+            f"dialogue = {json.dumps([[heard.hex(), said.hex()] for heard, said in product.dialogue])}",
         ]
     if fault := record.fault:
         lines += ["", "[fault]", f'kind = "{fault.kind}"', f"value = {fault.value}", f"seen = {fault.seen}"]
@@ -333,13 +346,22 @@ def _parse(name: str, contents: bytes) -> BoardRecord:
         split_port(table["port"])
         return BoardRecord(
             name=name,
-            product=LabProduct(**product) if product else None,
+            product=_product(product) if product else None,
             fault=replace(Fault(**fault), kind=FaultKind(fault["kind"])) if fault else None,
             rom=Snapshot(**table.pop("rom")),
             **table,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(name, f"board.toml: {error}") from error
+
+
+def _product(table: dict[str, Any]) -> LabProduct:
+    if "enters" in table:
+        table["enters"] = tuple(table["enters"])
+    table["setup"] = bytes.fromhex(table.get("setup", ""))
+    pairs = table.get("dialogue", [])
+    table["dialogue"] = tuple((bytes.fromhex(heard), bytes.fromhex(said)) for heard, said in pairs)
+    return LabProduct(**table)
 
 
 def _damaged(name: str, why: str) -> StorageFailed:

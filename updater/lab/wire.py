@@ -1,7 +1,9 @@
 """Virtual boards over USB/IP 1.1.1, in real time: what the kernel's vhci-hcd and `usbip attach` speak.
 
-Source: Linux Documentation/usb/usbip_protocol.rst. Only EP0 exists. BUSID is `1-K` for board K, counted
-from 1. When a board changes its identity the connection closes: for the kernel the device was unplugged.
+Source: Linux Documentation/usb/usbip_protocol.rst. BUSID is `1-K` for board K, counted from 1. There is EP0,
+and the three endpoints of firmware with a serial port; a read from there is answered when there is something
+to say. When a board changes its identity the connection closes: for the kernel the device was unplugged. A
+bus reset is none of the protocol's commands, so firmware that waits for one never sees it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import NamedTuple
 from updater.dfu.words import Stalled, TimedOut, Vanished
 from updater.lab.attach import attach_to_port, detach_port, vhci_ports
 from updater.lab.board import Board
-from updater.lab.face import Face
+from updater.lab.face import SERIAL_HEARS, SERIAL_NOTIFIES, SERIAL_SAYS, Face
 from updater.lab.usbip import (
     BUSID_BYTES,
     NOT_AVAILABLE,
@@ -58,8 +60,15 @@ class _Transfer(NamedTuple):
 
     seqnum: int
     endpoint: int
+    incoming: bool
     setup: bytes
     data: bytes
+    length: int
+
+    @property
+    def address(self) -> int:
+        """bEndpointAddress."""
+        return self.endpoint | (0x80 if self.incoming else 0)
 
 
 class UsbIpServer:
@@ -106,7 +115,7 @@ class UsbIpServer:
     def _attach(self, number: int) -> None:
         board, vhci_port = self.boards[number - 1], self._vhci_ports[number - 1]
         while not self._closing.wait(POLL_S):
-            if not board.is_present or self.is_lent(number):
+            if self.is_lent(number) or not board.is_present:
                 continue
             try:
                 attach_to_port("127.0.0.1", self.port, _busid(number), vhci_port)
@@ -173,7 +182,7 @@ class UsbIpServer:
 
     def _device_list(self) -> bytes:
         present = [
-            _device(number, face) + bytes((*face.interface_class, 0))
+            _device(number, face) + b"".join(bytes((*one, 0)) for one in face.interfaces)
             for number, board in enumerate(self.boards, 1)
             if (face := board.face) is not None
         ]
@@ -191,6 +200,7 @@ class _Session:
         self._lock = threading.Lock()  # over sending, and over which transfers are open
         self._open: set[int] = set()
         self._orders: queue.SimpleQueue[_Transfer | None] = queue.SimpleQueue()
+        self._listening: list[_Transfer] = []  # reads of the serial port that have nothing to answer yet
 
     def run(self) -> None:
         worker = threading.Thread(target=self._work, daemon=True)
@@ -212,10 +222,11 @@ class _Session:
         _, seqnum, _devid, direction, endpoint, _flags, length, *_rest, setup = _SUBMIT.unpack(header)
         if not 0 <= length <= MAX_TRANSFER_BYTES:
             raise OSError(f"a transfer of {length} bytes")
-        data = b"" if direction == DIRECTION_IN else receive(self._connection, length)
+        incoming = direction == DIRECTION_IN
+        data = b"" if incoming else receive(self._connection, length)
         with self._lock:
             self._open.add(seqnum)
-        self._orders.put(_Transfer(seqnum, endpoint, setup, data))
+        self._orders.put(_Transfer(seqnum, endpoint, incoming, setup, data, length))
 
     def _unlink(self, seqnum: int, victim: int) -> None:
         """-ECONNRESET where the transfer was still open; it is never answered then."""
@@ -226,13 +237,15 @@ class _Session:
 
     def _work(self) -> None:
         try:
-            while (transfer := self._orders.get()) is not None:
-                with self._lock:
-                    if transfer.seqnum not in self._open:
-                        continue  # unlinked before the device heard of it
-                self._do(transfer)
-                if self._board.address != self._address or not self._board.is_present:
+            while True:
+                with contextlib.suppress(queue.Empty):
+                    transfer = self._orders.get(timeout=POLL_S)
+                    if transfer is None:
+                        break
+                    self._do(transfer)
+                if not self._board.is_present or self._board.address != self._address:
                     break
+                self._answer_listeners()
         except OSError:
             pass  # the client is gone
         finally:
@@ -240,28 +253,48 @@ class _Session:
 
     def _do(self, transfer: _Transfer) -> None:
         """Raises OSError when the client or the device is gone."""
-        request_type, request, value, index, length = _SETUP.unpack(transfer.setup)
-        incoming = bool(request_type & 0x80)
-        status, answer = 0, b""
+        with self._lock:
+            if transfer.seqnum not in self._open:
+                return  # unlinked before the device heard of it
         try:
-            if transfer.endpoint != 0:
-                raise Stalled("no endpoint but EP0")
-            answer = self._board.control(
-                self._address,
-                request_type,
-                request,
-                value,
-                index,
-                length if incoming else transfer.data,
-                LONGEST_TRANSFER_MS,
-            )
+            if transfer.endpoint == 0:
+                self._reply(transfer, self._control(transfer))
+            elif transfer.address == SERIAL_HEARS:
+                self._board.send_bytes(self._address, transfer.data)
+                self._reply(transfer)
+            elif transfer.address == SERIAL_SAYS:
+                self._listening.append(transfer)
+            elif transfer.address != SERIAL_NOTIFIES:  # there is never anything to notify
+                raise Stalled("no such endpoint")
         except Stalled:
-            status = -EPIPE
+            self._reply(transfer, status=-EPIPE)
         except TimedOut:
             return
         except Vanished as error:
             raise OSError(str(error)) from error
-        actual = len(answer) if incoming else len(transfer.data)
+
+    def _control(self, transfer: _Transfer) -> bytes:
+        request_type, request, value, index, length = _SETUP.unpack(transfer.setup)
+        data = length if request_type & 0x80 else transfer.data
+        return self._board.control(
+            self._address, request_type, request, value, index, data, LONGEST_TRANSFER_MS
+        )
+
+    def _answer_listeners(self) -> None:
+        """Give what the serial port has to say to the reads that wait for it, in their order."""
+        with self._lock:
+            self._listening = [one for one in self._listening if one.seqnum in self._open]
+        while self._listening:
+            try:
+                said = self._board.take_bytes(self._address, self._listening[0].length)
+            except Vanished as error:
+                raise OSError(str(error)) from error
+            if not said:
+                return
+            self._reply(self._listening.pop(0), said)
+
+    def _reply(self, transfer: _Transfer, answer: bytes = b"", *, status: int = 0) -> None:
+        actual = len(answer) if transfer.incoming else len(transfer.data)
         if status:
             actual = 0
         reply = _RET_SUBMIT.pack(RET_SUBMIT, transfer.seqnum, 0, 0, 0, status, actual, 0, 0, 0) + answer
@@ -276,7 +309,7 @@ def _device(number: int, face: Face) -> bytes:
     busid = _busid(number).encode("ascii")
     return USB_DEVICE.pack(
         b"/sys/devices/virtual/lab/" + busid, busid, BUS, number, SPEED_FULL,
-        face.vendor_id, face.product_id, face.bcd_device, 0, 0, 0, 1, 1, 1,
+        face.vendor_id, face.product_id, face.bcd_device, 0, 0, 0, 1, 1, len(face.interfaces),
     )  # fmt: skip
 
 

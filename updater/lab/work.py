@@ -185,7 +185,7 @@ class Workbench:
             return Work(0, poll_ms, StatusCode.errVENDOR)
         if address == memory.feature_at:
             return Work(0, poll_ms, self._set_feature(data))
-        in_flash = flash.base <= address and address + length <= flash.end
+        in_flash = flash.holds(address, length)
         if memory.read_protected and (in_flash or memory.is_otp(address, length)):
             return Work(0, poll_ms, StatusCode.errVENDOR)
         if not in_flash and not memory.is_otp(address, length):

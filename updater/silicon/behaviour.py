@@ -78,7 +78,9 @@ def _of_quirks(quirks: Iterable[Quirk]) -> Iterable[Limitation]:
     for quirk in quirks:
         if quirk.limitation:
             sources = (quirk.match.source, quirk.symptom.source, quirk.remedy.source)
-            yield Limitation(id=quirk.id, text=quirk.limitation, source=tuple(dict.fromkeys(sources)), handled=True)
+            yield Limitation(
+                id=quirk.id, text=quirk.limitation, source=tuple(dict.fromkeys(sources)), handled=True
+            )
 
 
 def _of_rows(known: Iterable[KnownLimitation]) -> Iterable[Limitation]:

@@ -22,6 +22,8 @@ from updater.silicon.lookalike import Lookalike
 from updater.silicon.quirk import KnownLimitation, Quirk, Remedy
 
 _LISTS = ("chip", "quirk", "limitation", "lookalike")
+_GUARDS = ("geometry", "parts", "sizes_kib", "bank_mode", "program_unit_bytes", "supply", "otp")
+"""What keeps the wrong bytes from being erased or burnt: where the memory is, and how it is written."""
 
 
 class Silicon(Row, frozen=True):
@@ -157,9 +159,13 @@ def _check_chip(row: Chip) -> None:
         raise ValueError(f"chip {row.id} has no flash, or no erase time for one of its sector sizes")
     _refuse_repeats(f"in chip {row.id} revision", (f"0x{one.rev_id:04X}" for one in row.revisions))
     _refuse_repeats(f"in chip {row.id} ROM", (f"0x{rom.id:02X}" for rom in row.roms))
-    for name, guard in (("geometry", row.geometry), ("program_unit_bytes", row.program_unit_bytes)):
-        if guard is not None and guard.standing == "inferred":
-            raise ValueError(f"chip {row.id}: {name} guards against damage and rests on an inference")
+    for name in _GUARDS:
+        cells = getattr(row, name)
+        for guard in cells if isinstance(cells, tuple) else (cells,):
+            if guard is not None and guard.standing == "inferred":
+                raise ValueError(f"chip {row.id}: {name} guards against damage and rests on an inference")
+    if row.layout_follows_size.value and row.layout_follows_size.standing == "inferred":
+        raise ValueError(f"chip {row.id}: layout_follows_size rests on an inference")
     if (row.serial.value == "constant") and row.serial_constants is None:
         raise ValueError(f"chip {row.id}: a constant serial that is not named")
     if (option := row.bank_mode) is not None:
