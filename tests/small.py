@@ -1,4 +1,4 @@
-"""Small rows: the silicon table on chips with a fraction of the flash, for tests that flash thousands of times.
+"""Small rows: the silicon table on chips with a fraction of the flash, to be flashed thousands of times.
 
 Every sector of every row is the same fraction of the real one, so counts, mixtures of sizes, gaps between
 banks, and rows that look alike stay as they are. Program units, rules, quirks and times are the real ones.

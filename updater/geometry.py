@@ -47,7 +47,7 @@ def flash_of(chip: Chip, facts: DeviceFacts, product: Product, *, needed_end: in
     if kib is None and chip.layout_follows_size.value and facts.rom is not None:
         return RealFlash(sectors=facts.rom.regions[0].sectors)
     if kib is None:
-        kib = _smallest(chip, needed_end)
+        kib = _smallest(chip, needed_end, mode)
     sectors = chip.sectors(kib=kib, bank_mode=mode)
     if not sectors:
         banks = " in two banks" if mode == "dual" else ""
@@ -89,14 +89,15 @@ def _size_kib(chip: Chip, facts: DeviceFacts, product: Product) -> int | None:
     return facts.flash_kib or product.flash_kib or (sizes[0] if len(sizes) == 1 else None)
 
 
-def _smallest(chip: Chip, needed_end: int) -> int:
-    """The size that every part of this row has, where the image needs no more."""
-    smallest = min(chip.sizes_kib.value)
-    if needed_end > chip.flash.address + smallest * 1024:
-        sizes = ", ".join(str(kib) for kib in chip.sizes_kib.value)
+def _smallest(chip: Chip, needed_end: int, mode: BankMode | None) -> int:
+    """The smallest size, where the image lies in sectors that parts of every size have alike."""
+    sizes = chip.sizes_kib.value
+    parts = [chip.sectors(kib=kib, bank_mode=mode) for kib in sizes]
+    needed = {tuple(sector for sector in part if sector.address < needed_end) for part in parts}
+    if len(needed) > 1 or any(not part or part[-1].end < needed_end for part in parts):
         raise Refused(
-            f"it is not known how much flash this {chip.title} has (parts have {sizes} KiB), "
-            f"and the update needs more than {smallest} KiB",
+            f"it is not known how much flash this {chip.title} has (parts have "
+            f"{', '.join(str(kib) for kib in sizes)} KiB), and not all of them have the sectors that the update needs",
             advice="Tell the vendor: state flash_kib in the product's description.",
         )
-    return smallest
+    return min(sizes)

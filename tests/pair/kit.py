@@ -8,13 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
-
-from updater.dfu.layout import parse_layout
 from updater.dfu.scripts import drive, erase, erase_with_stuck_busy
 from updater.dfu.words import Answer, In, Out, Script, Sleep, Wish
 from updater.lab.board import Board
@@ -23,7 +19,7 @@ from updater.lab.flash import Memory, blank_options, size_of
 from updater.lab.rom import Dialect, Rom
 from updater.lab.shelf import UNKNOWN, add_board, open_lab
 from updater.lab.symptoms import Behaves, behaves
-from updater.silicon import BankMode, Behaviour, Chip, Quirk, Silicon, the_table
+from updater.silicon import BankMode, Behaviour, Chip, Silicon, the_table
 from updater.usbio import ROM_USB, Attached, Bus, Wire
 
 TABLE = the_table()
@@ -213,57 +209,9 @@ SCALE = 32
 """A small row's sectors, blocks and parts are a 32nd of the real ones; units, rules and times are real."""
 
 
-@cache
+SMALL = Small(SCALE, SCALE)
+
+
 def small_table() -> Silicon:
     """The whole table on small rows, and its quirks where the addresses of those are."""
-    return replace(
-        TABLE, chip=tuple(small(chip) for chip in TABLE.chip), quirk=tuple(map(_small_quirk, TABLE.quirk))
-    )
-
-
-def small(chip: Chip) -> Chip:
-    """This row on a chip that has a 32nd of its flash. Parts that would not end with a KiB are left out."""
-    first, *others = chip.alternates.value
-    parts = tuple(replace(one, kib=one.kib // SCALE, layout=_small_layout(one.layout)) for one in chip.parts)
-    shown = tuple(replace(one, value=_small_layout(one.value)) for one in chip.also_shows)
-    kibs = tuple(kib // SCALE for kib in chip.sizes_kib.value if kib % SCALE == 0)
-    erase_ms = {str(int(size) // SCALE): ms for size, ms in chip.lab.erase_ms.value.items()}
-    bank = chip.bank_mode
-    return replace(
-        chip,
-        alternates=replace(chip.alternates, value=(_small_layout(first), *others)),
-        also_shows=shown,
-        geometry=replace(chip.geometry, value=_small_layout(chip.geometry.value)) if chip.geometry else None,
-        parts=parts,
-        sizes_kib=replace(chip.sizes_kib, value=kibs),
-        transfer_size=replace(chip.transfer_size, value=chip.transfer_size.value // SCALE),
-        bank_mode=replace(bank, dual=_small_layout(bank.dual)) if bank else None,
-        lab=replace(chip.lab, erase_ms=replace(chip.lab.erase_ms, value=erase_ms)),
-    )
-
-
-def _small_layout(text: str) -> str:
-    """Sector by sector, so that a gap between two banks needs no rule of its own."""
-    words, end = "@Internal Flash  ", None
-    for one in parse_layout(text, 0).sectors:
-        letter = chr(0x60 | one.readable | one.erasable << 1 | one.writable << 2)
-        words += "," if one.address == end else f"/0x{small_address(one.address):08X}/"
-        words += f"1*{one.size // SCALE} {letter}"
-        end = one.end
-    return words
-
-
-def small_address(address: int) -> int:
-    """Where an address of the real flash lies in the small one."""
-    return BANK_1 + (address - BANK_1) // SCALE
-
-
-def _small_quirk(quirk: Quirk) -> Quirk:
-    symptom, remedy = quirk.symptom, quirk.remedy
-    if symptom.erase_sticks_from is not None:
-        symptom = replace(symptom, erase_sticks_from=small_address(symptom.erase_sticks_from))
-    if symptom.corrupts_odd_buffers_over is not None:
-        symptom = replace(symptom, corrupts_odd_buffers_over=symptom.corrupts_odd_buffers_over // SCALE)
-    if remedy.stuck_erase_from is not None:
-        remedy = replace(remedy, stuck_erase_from=small_address(remedy.stuck_erase_from))
-    return replace(quirk, symptom=symptom, remedy=remedy)
+    return SMALL.table()

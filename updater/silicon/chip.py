@@ -105,7 +105,11 @@ class Supply(Row, frozen=True):
 
 
 class LabTiming(Row, frozen=True):
-    """How long the virtual ROM takes, at the datasheet's typical values; the host never reads this."""
+    """How long the virtual ROM takes, at the datasheet's typical values.
+
+    The host reads the typical times only, to say how long it will take (`eta`); nothing that it does to a
+    device depends on them.
+    """
 
     erase_ms: Fact[dict[str, int]]
     program_us: Fact[int]
