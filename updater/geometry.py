@@ -94,10 +94,11 @@ def _smallest(chip: Chip, needed_end: int, mode: BankMode | None) -> int:
     sizes = chip.sizes_kib.value
     parts = [chip.sectors(kib=kib, bank_mode=mode) for kib in sizes]
     needed = {tuple(sector for sector in part if sector.address < needed_end) for part in parts}
+    words = ", ".join(str(kib) for kib in sizes)
     if len(needed) > 1 or any(not part or part[-1].end < needed_end for part in parts):
         raise Refused(
-            f"it is not known how much flash this {chip.title} has (parts have "
-            f"{', '.join(str(kib) for kib in sizes)} KiB), and not all of them have the sectors that the update needs",
+            f"it is not known how much flash this {chip.title} has (parts have {words} KiB), "
+            "and not all of them have the sectors that the update needs",
             advice="Tell the vendor: state flash_kib in the product's description.",
         )
     return min(sizes)
