@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from updater import __version__
 from updater.errors import Bug, Cancelled, StorageFailed, UpdaterError, Usage
+from updater.otpcli import add_parser as add_otp
 
 if TYPE_CHECKING:
     from updater.facts import DeviceFacts, Segment
@@ -100,6 +101,7 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_device_commands(commands, shared, one)
+    add_otp(commands, shared, one, hands=_hands)
     _add_file_and_link_commands(commands, shared)
     _add_demo(commands, with_lab=with_lab)
     return parser
@@ -182,7 +184,7 @@ def _hands(args: argparse.Namespace) -> Iterator[Hands]:
         _lab_at(lab_folder(args.lab), getattr(args, "real_time", None)) as lab,
     ):
         yield Hands(
-            bus=Bus(lab.backend, lab.clock) if lab else Bus(),
+            bus=Bus(lab.backend, lab.clock, lab.serial_ports) if lab else Bus(),
             site=UpdateSite(home.vendor, home.embedded_root, store.channel_folder),
             store=store,
             home=home,
@@ -281,7 +283,7 @@ def _report(args: argparse.Namespace, face: Face) -> int:
     ):
 
         def look() -> list[DeviceFacts]:
-            bus = Bus(lab.backend, lab.clock) if lab else Bus()
+            bus = Bus(lab.backend, lab.clock, lab.serial_ports) if lab else Bus()
             found = look_around(bus, home.vendor, the_table(), store.journals())
             return [one.facts for one in found]
 
@@ -306,8 +308,8 @@ def _lab(args: argparse.Namespace, _face: Face) -> int:
 
 def _lab_product(name: str | None, chip: str, hardware: str | None) -> LabProduct | None:
     """The vendor's product as a virtual board plays it; without a name the first made with this chip."""
+    from updater.demo.plays import plays
     from updater.host import load_home
-    from updater.lab.application import LabProduct
 
     vendor = load_home().vendor
     product = next(
@@ -317,13 +319,7 @@ def _lab_product(name: str | None, chip: str, hardware: str | None) -> LabProduc
         if name:
             raise Usage(f"there is no product {name!r}")
         return None
-    return LabProduct(
-        product=product.id,
-        hardware=hardware or product.hardware[0],
-        title=product.title,
-        usb=product.usb[0],
-        header_address=product.header.address if product.header else 0,
-    )
+    return plays(product, hardware)
 
 
 def _lab_firmware(wanted: str, product: LabProduct | None) -> tuple[Segment, ...]:

@@ -19,7 +19,7 @@ from updater.host import Home, read_file
 from updater.job import Hands, Prepared, Request
 from updater.links import Link, format_code, format_link, format_page, parse_code, parse_link, parse_page
 from updater.policy import OpenedFrom
-from updater.report import Receipt, offer_line, receipt_line
+from updater.report import Line, offer_line, receipt_line
 from updater.store import Store
 from updater.terminal import Face
 from updater.update import check_may_write, dry_run, find_device, perform, prepare
@@ -153,11 +153,12 @@ def install(
     face.plan(prepared.plan)
     check_may_write(hands)
     _ask_once(face, prepared, yes=yes)
-    with _stopped_at_work():
+    with stopped_at_work():
         receipt = perform(hands, prepared, face.emit)
     # from here on the device is done: neither Ctrl-C nor a closed pipe changes what is true
     with suppress(KeyboardInterrupt, OSError, ValueError):
-        kept_at = _kept(hands.store, receipt, hands.now, face)
+        name = f"{hands.now:%Y%m%d-%H%M%S}-{receipt.product}-{receipt.to_version}"
+        kept_at = kept(hands.store, name, receipt_line(receipt), face)
         face.receipt(receipt, kept_at if say_where else None)
         if receipt.exit_status == NotConfirmed.exit_status:
             face.say(NotConfirmed.advice)
@@ -165,7 +166,7 @@ def install(
 
 
 @contextmanager
-def _stopped_at_work() -> Iterator[None]:
+def stopped_at_work() -> Iterator[None]:
     """Ctrl-C in one of the short moments of which the story cannot say how the device is."""
     try:
         yield
@@ -187,11 +188,10 @@ def _ask_once(face: Face, prepared: Prepared, *, yes: bool) -> None:
         raise Cancelled("the question was not answered with yes")
 
 
-def _kept(store: Store, receipt: Receipt, now: datetime, face: Face) -> str | None:
-    """Keep the receipt. The device is done: a full disk is worth a word, no more."""
-    name = f"{now:%Y%m%d-%H%M%S}-{receipt.product}-{receipt.to_version}"
+def kept(store: Store, name: str, line: Line, face: Face) -> str | None:
+    """Keep a receipt and say where. The device is done: a full disk is worth a word, no more."""
     try:
-        return str(store.keep_receipt(name, receipt_line(receipt)))
+        return str(store.keep_receipt(name, line))
     except StorageFailed as error:
         face.say(f"Note: the receipt could not be kept: {error.message}")
         return None

@@ -52,7 +52,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """All that is known before the one question. `plan` is None when there is nothing to do."""
+    """All that is known before the one question. `plan` is None when there is nothing to do.
+
+    `as_told`: what a person said with --as, the product and the hardware.
+    """
 
     connected: Connected
     product: Product
@@ -60,3 +63,4 @@ class Prepared:
     verdict: Verdict
     plan: Plan | None
     steps: tuple[tuple[Step, int], ...]
+    as_told: tuple[Product, str | None] | None = None

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from updater.dfu.scripts import Pace, Polling, read_if_allowed
-from updater.dfu.words import WireError
+from updater.dfu.words import Vanished, WireError
+from updater.errors import DeviceIs, UsbFailed
 from updater.facts import HEADER_BYTES, DeviceFacts, IdentityFrom, Mode, ProductHeader, RomFacts
 from updater.plan import is_blank
 from updater.silicon import Chip, Silicon
@@ -25,7 +26,10 @@ from updater.vendor import Product, Vendor
 def rom_facts(
     bus: Bus, attached: Attached, vendor: Vendor, silicon: Silicon, journals: Sequence[Journal]
 ) -> DeviceFacts:
-    """What can be learnt of a device that was found in its ROM: descriptors, ROM ID, and who it may be."""
+    """What can be learnt of a device that was found in its ROM: descriptors, ROM ID, and who it may be.
+
+    Raises `UsbFailed` when it goes away meanwhile, `CannotOpen`.
+    """
     facts = DeviceFacts(
         name=f"bootloader on port {attached.port}", port=attached.port, usb=attached.usb, mode=Mode.ROM
     )
@@ -51,6 +55,8 @@ def rom_facts(
             facts = _narrowed(facts, _by_rom_id(rows, wire, _careful_pace(rows, silicon)))
             facts = rom_silicon(facts, wire, silicon)
             return _recognised(facts, wire, silicon, vendor, journals)
+    except Vanished as error:
+        raise _went_away(error) from error
     except WireError as error:
         return replace(facts, unread=str(error))  # what its descriptors said is still worth showing
 
@@ -99,12 +105,21 @@ def _careful_pace(rows: Sequence[Chip], silicon: Silicon) -> Pace:
 
 
 def read_silicon(bus: Bus, attached: Attached, facts: DeviceFacts, silicon: Silicon) -> DeviceFacts:
-    """`rom_silicon` for a device that is not open yet; what cannot be read stays unknown."""
+    """`rom_silicon` for a device that is not open yet; what cannot be read stays unknown.
+
+    Raises `UsbFailed` when it goes away meanwhile, `CannotOpen`.
+    """
     try:
         with bus.open_dfu(attached) as wire:
             return rom_silicon(facts, wire, silicon)
+    except Vanished as error:
+        raise _went_away(error) from error
     except WireError as error:
         return replace(facts, unread=str(error))
+
+
+def _went_away(error: Vanished) -> UsbFailed:
+    return UsbFailed(f"the device went away while it was being asked: {error}", device_is=DeviceIs.UNKNOWN)
 
 
 def rom_silicon(facts: DeviceFacts, wire: Wire, silicon: Silicon) -> DeviceFacts:
@@ -233,6 +248,15 @@ def same_device(facts: DeviceFacts, rom: RomFacts, chip: Chip) -> str | None:
     if against is None and facts.uid is not None and facts.idcode is not None:
         against = chip.serial_contradiction(rom.serial, uid=facts.uid, idcode=facts.idcode)
     return against
+
+
+def is_proved_by_serial(facts: DeviceFacts, silicon: Silicon) -> bool:
+    """Whether this ROM shows the serial that the UID foretold, and its row says that no two share it."""
+    chip = silicon.by_id(facts.chip or "")
+    if chip is None or not chip.serial_is_unique.value or facts.uid is None or facts.idcode is None:
+        return False
+    shown = facts.rom.serial if facts.rom else None
+    return shown in chip.predicted_serials(uid=facts.uid, idcode=facts.idcode)
 
 
 def lasting_serial(facts: DeviceFacts, chip: Chip) -> str | None:

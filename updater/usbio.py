@@ -40,6 +40,7 @@ from updater.dfu.words import (
 from updater.errors import CannotOpen, UsbFailed
 from updater.facts import IDENTITY_BYTES, ApplicationIdentity, RomFacts, Shown
 from updater.listener import Listener, Transfer
+from updater.serialio import NoSerialPorts, RealSerialPorts, SerialPorts
 
 ROM_USB = "0483:df11"
 """The vid:pid of STM32 ROM bootloaders, and of clones and own loaders that are none."""
@@ -49,6 +50,8 @@ FLASH_ALTERNATE = 0
 
 IDENTITY_REQUEST = 0x55
 _POLL_MS = 50
+_LONGEST_SLEEP_MS = 1_000
+"""A longer one is slept in pieces, so that whoever listens hears that the work goes on."""
 _TO_DEVICE, _FROM_DEVICE, _VENDOR_FROM_DEVICE = 0x21, 0xA1, 0xC0
 _SHORT_TIMEOUT_MS = 2_000
 _MOST_ALTERNATES = 8
@@ -108,11 +111,19 @@ def cannot_open(problem: str) -> CannotOpen:
 
 
 class Bus:
-    """All USB ports, and a clock. `listener` hears what is said on the devices opened from then on."""
+    """All USB ports, and a clock. `listener` hears what is said on the devices opened from then on.
 
-    def __init__(self, backend: Any = None, clock: Clock | None = None) -> None:
+    `serial` are the serial ports that some devices have; with a backend of its own a bus has none of this
+    computer's. `on_wait` is called again and again while something is waited for.
+    """
+
+    def __init__(
+        self, backend: Any = None, clock: Clock | None = None, serial: SerialPorts | None = None
+    ) -> None:
         self.clock: Clock = clock or WallClock()
+        self.serial: SerialPorts = serial or (NoSerialPorts() if backend else RealSerialPorts())
         self.listener: Listener | None = None
+        self.on_wait: Callable[[], None] = lambda: None
         self._backend = backend or _libusb()
 
     def attached(self, wanted: Collection[str]) -> tuple[Attached, ...]:
@@ -139,6 +150,7 @@ class Bus:
                 return here[0]
             if self.clock.now_ms() >= deadline:
                 return None
+            self.on_wait()
             self.clock.sleep_ms(_POLL_MS)
 
     @contextmanager
@@ -154,6 +166,7 @@ class Bus:
             usb.util.claim_interface(attached.device, settings[0].bInterfaceNumber)
         try:
             wire = Wire(attached, settings, self.clock, self.listener)
+            wire.on_wait = self.on_wait
             if len(settings) > 1:  # another tool may have left the option bytes selected
                 wire.run(_flash_selected())
             if self.listener is not None:
@@ -176,6 +189,7 @@ class Wire:
         self.functional = _functional(settings)
         self.control_transfers = 0
         self.on_bytes: Callable[[int], None] = lambda _count: None
+        self.on_wait: Callable[[], None] = lambda: None
 
     def run(self, script: Script[T]) -> T:
         """Run a script on this device. Raises the `WireError` that the script did not expect."""
@@ -192,7 +206,7 @@ class Wire:
     def perform(self, wish: Wish) -> Answer:
         """Do one thing and stamp the answer. pyusb's errors become wire errors here."""
         if isinstance(wish, Sleep):
-            self._clock.sleep_ms(wish.ms)
+            self._sleep(wish.ms)
             return Answer(b"", self._clock.now_ms())
         self.control_transfers += 1
         began_ms = self._clock.now_ms()
@@ -203,6 +217,13 @@ class Wire:
             self._tell(wish, b"", error, began_ms)
             raise
         return Answer(data, self._tell(wish, data, None, began_ms))
+
+    def _sleep(self, ms: float) -> None:
+        while ms > _LONGEST_SLEEP_MS:
+            self._clock.sleep_ms(_LONGEST_SLEEP_MS)
+            self.on_wait()
+            ms -= _LONGEST_SLEEP_MS
+        self._clock.sleep_ms(ms)
 
     def _tell(self, wish: Out | In | Select, data: bytes, error: WireError | None, began_ms: float) -> float:
         """Tell the listener of a transfer; returns when it ended."""
@@ -257,6 +278,17 @@ def read_identity(attached: Attached) -> ApplicationIdentity | None:
         return ApplicationIdentity.parse(answer.tobytes())
     except (Stalled, TimedOut):
         return None
+
+
+def send_vendor_request(attached: Attached, setup: tuple[int, int, int, int], data: bytes) -> None:
+    """A control request to a running application: bmRequestType, bRequest, wValue, wIndex, and its data.
+
+    Raises `WireError`, or `CannotOpen` or `UsbFailed` when the device cannot be opened.
+    """
+    with _translated_opening():
+        attached.device.get_active_configuration()
+    with _translated():
+        attached.device.ctrl_transfer(*setup, data, _SHORT_TIMEOUT_MS)
 
 
 def read_serial(attached: Attached) -> str | None:

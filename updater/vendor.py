@@ -22,6 +22,8 @@ Scheme = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{1,31}\Z")]
 Text = Annotated[str, Meta(min_length=1, max_length=2048)]
 Address = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
 Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
+HexBytes = Annotated[str, Meta(pattern=r"\A[0-9A-Fa-f]{2}( ?[0-9A-Fa-f]{2})*\Z", max_length=1024)]
+LineText = Annotated[str, Meta(min_length=1, max_length=256)]
 
 _REPOSITORY = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[::1\])(?::[0-9]{1,5})?/(?:[A-Za-z0-9._~-]+/)*", re.ASCII
@@ -54,14 +56,94 @@ class LinkScheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     scheme: Scheme
 
 
-class DfuDetach(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="dfu-detach", tag_field="kind"
-):
+class _Way(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """A way into the bootloader, asked of the running application.
+
+    `within_ms`: until then the application must have left USB. How long the bootloader may take from there
+    on is the silicon table's to say.
+    """
+
+    within_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
+
+
+class DfuDetach(_Way, frozen=True, kw_only=True, tag="dfu-detach"):
     """The application has a DFU run-time interface and answers DFU_DETACH (DFU 1.1 section 5.1)."""
 
 
-Way = DfuDetach
-"""How the application is asked to enter the bootloader. Other ways join as a union."""
+class VendorRequest(_Way, frozen=True, kw_only=True, tag="vendor-request"):
+    """The application takes a control request of the vendor's own; the keys are those of USB 2.0 table 9-2.
+
+    Only from the host to the device and only of type "vendor": no standard or class request is sent so.
+    """
+
+    bmRequestType: Annotated[int, Meta(ge=0x40, le=0x43)] = 0x40
+    bRequest: Annotated[int, Meta(ge=0, le=0xFF)]
+    wValue: Annotated[int, Meta(ge=0, le=0xFFFF)] = 0
+    wIndex: Annotated[int, Meta(ge=0, le=0xFFFF)] = 0
+    data: HexBytes | None = None
+
+    @property
+    def payload(self) -> bytes:
+        """The bytes of the data stage."""
+        return bytes.fromhex(self.data or "")
+
+
+class Touch1200(_Way, frozen=True, kw_only=True, tag="touch-1200"):
+    """The application's serial port is opened with 1200 baud and closed again, which it takes as a wish."""
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is sent to the serial port after a pause, and what must be heard before the next; text or hex."""
+
+    send: LineText | None = None
+    send_hex: HexBytes | None = None
+    expect: LineText | None = None
+    expect_hex: HexBytes | None = None
+    pause_ms: Annotated[int, Meta(ge=0, le=10_000)] = 0
+
+    def __post_init__(self) -> None:
+        if (self.send is None) == (self.send_hex is None):
+            raise ValueError("one of `send` and `send_hex` is needed")
+        if self.expect is not None and self.expect_hex is not None:
+            raise ValueError("`expect` and `expect_hex` exclude each other")
+
+    @property
+    def sent(self) -> bytes:
+        """The bytes to send."""
+        return self.send.encode() if self.send is not None else bytes.fromhex(self.send_hex or "")
+
+    @property
+    def expected(self) -> bytes:
+        """The bytes that must occur in the answer; empty where none is waited for."""
+        return self.expect.encode() if self.expect is not None else bytes.fromhex(self.expect_hex or "")
+
+
+class SerialSend(_Way, frozen=True, kw_only=True, tag="serial-send"):
+    """The application hears the wish on its serial port: commands of its own, one after the other."""
+
+    steps: Annotated[tuple[Exchange, ...], Meta(min_length=1, max_length=16)]
+    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 115_200
+
+
+class ByHand(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="by-hand", tag_field="kind"
+):
+    """A person does it, with these steps. Whatever arrives then is a stranger until it has proved itself.
+
+    `within_ms`: so long a bootloader is waited for on the same port.
+    """
+
+    steps: Text
+    within_ms: Milliseconds = 180_000
+
+    def __post_init__(self) -> None:
+        if not self.steps.strip():
+            raise ValueError("say in words what the person does")
+
+
+AskedWay = DfuDetach | VendorRequest | Touch1200 | SerialSend
+Way = AskedWay | ByHand
+"""How a device comes from its application into the bootloader."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

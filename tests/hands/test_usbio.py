@@ -11,14 +11,17 @@ import pytest
 import usb.core
 
 from tests.desk import Desk
+from tests.lab.bench import board_of
 from updater.dfu.scripts import get_status, go_to_idle, read_if_allowed
 from updater.dfu.words import Vanished
 from updater.errors import CannotOpen, UsbFailed
 from updater.lab.backend import LabBackend
+from updater.lab.board import Board
 from updater.lab.clock import VirtualClock
+from updater.lab.record import BoardState
 from updater.lab.shelf import Lab, add_board, open_lab
 from updater.silicon import the_table
-from updater.usbio import ROM_USB, Bus, read_rom_facts
+from updater.usbio import ROM_USB, Attached, Bus, read_rom_facts, read_shown
 
 
 @pytest.fixture
@@ -48,6 +51,59 @@ def test_a_rom_shows_itself_by_its_descriptors_alone(in_rom: Path) -> None:
     assert [region.name for region in facts.regions] == ["Internal Flash", "Option Bytes"]
     assert [len(region.sectors) for region in facts.regions] == [16, 1]
     assert second.port == "1-2"
+
+
+# ----------------------------------------------------------------------------------- what bootloaders show
+
+
+def attached(board: Board, usb: str = ROM_USB) -> Attached:
+    """This board in its bootloader, as a real libusb would find it."""
+    board.clock.sleep_ms(20_000)
+    (found,) = Bus(LabBackend([board]), board.clock).attached({usb})
+    return found
+
+
+@pytest.mark.parametrize("chip", [row.id for row in the_table().chip])
+def test_what_a_chip_of_every_row_shows_is_read_as_that_row(chip: str) -> None:
+    row = the_table().by_id(chip)
+    assert row is not None
+    small = min(row.sizes_kib.value) if row.geometry else None
+    board = board_of(chip, state=BoardState.ROM, flash=b"", flash_kib=small)
+    facts = read_rom_facts(attached(board))
+    assert facts is not None
+    assert row in the_table().like(facts)
+    assert [region.alternate for region in facts.regions] == list(range(len(row.alternates.value)))
+    assert board.violations == ()
+
+
+def test_three_alternates_of_one_name_are_three_regions() -> None:
+    """G0B1: none of them is called anything else, and the first is the flash."""
+    facts = read_rom_facts(attached(board_of("stm32g0b1", state=BoardState.ROM, flash=b"")))
+    assert facts is not None
+    assert [(region.name, region.alternate) for region in facts.regions] == [
+        ("Internal Flash", 0),
+        ("Internal Flash", 1),
+        ("Internal Flash", 2),
+    ]
+
+
+def test_names_that_are_no_memory_layouts_are_shown_but_no_rom() -> None:
+    """U-Boot on an STM32MP has the ROM's USB number and files behind its alternates."""
+    board = board_of("stm32f405", state=BoardState.ROM, looks_like="u-boot-stm32mp")
+    device = attached(board)
+    assert read_rom_facts(device) is None
+    shown = read_shown(device)
+    assert (shown.first, len(shown.alternates)) == ("sdcard_fsbl1", 6)
+    assert (shown.serial, shown.bcd_device) == ("002700333338511934383330", 0x0200)
+
+
+@pytest.mark.parametrize("alike", [row.id for row in the_table().lookalike])
+def test_a_look_alike_is_told_by_what_it_shows_over_usb(alike: str) -> None:
+    row = next(row for row in the_table().lookalike if row.id == alike)
+    board = board_of("stm32f405", state=BoardState.ROM, looks_like=alike)
+    device = attached(board, row.usb)
+    assert the_table().lookalike_of(device.usb, read_shown(device)) is row
+    assert board.violations == ()
 
 
 def test_no_functional_descriptor_is_ever_asked_for_by_itself(in_rom: Path) -> None:

@@ -159,8 +159,10 @@ def way(text: str) -> Way:
 def test_every_way_is_read_and_keeps_its_place() -> None:
     text = with_ways(
         '{kind = "touch-1200", within_ms = 3000}',
-        '{kind = "vendor-request", bmRequestType = 0x41, bRequest = 0x42, wValue = 1, wIndex = 2, data = "dead BE ef"}',
-        '{kind = "serial-send", baud = 9600, steps = [{send = "#\\r\\n", expect = "> ", pause_ms = 100}, {send_hex = "00 FF"}]}',
+        '{kind = "vendor-request", bmRequestType = 0x41, bRequest = 0x42, wValue = 1, wIndex = 2, '
+        'data = "dead BE ef"}',
+        '{kind = "serial-send", baud = 9600, '
+        'steps = [{send = "#\\r\\n", expect = "> ", pause_ms = 100}, {send_hex = "00 FF"}]}',
         '{kind = "by-hand", steps = "Press it.", within_ms = 60000}',
         '{kind = "dfu-detach"}',
     )

@@ -22,7 +22,7 @@ import platformdirs
 from tests.tools import find
 
 INIT = Path(__file__).with_name("init.sh")
-MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "vhci-hcd")
+MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "vhci-hcd", "cdc-acm")
 HOST_TOOLS = ("apt-get", "dpkg", "depmod", "modprobe", "busybox", "cpio")
 DOWNLOAD_DEADLINE_S = 600
 TOOL_DEADLINE_S = 120

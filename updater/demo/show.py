@@ -22,11 +22,11 @@ from semver import Version
 
 from updater.channel import UpdateSite
 from updater.console import install, request_for, show_devices
+from updater.demo.plays import plays
 from updater.facts import Channel, Segment
 from updater.gate import verify_bundle
 from updater.host import Home, today
 from updater.job import Hands
-from updater.lab.application import LabProduct
 from updater.lab.clock import RealClock, VirtualClock
 from updater.lab.shelf import add_board, open_lab
 from updater.links import Link, format_link
@@ -81,13 +81,13 @@ def _plugged_in(home: Home, folder: Path, product: Product, *, fast: bool) -> It
                 lab,
                 chip=product.chips[0],
                 name=product.id,
-                product=_for_lab(product),
+                product=plays(product),
                 segments=_old_firmware(site, home, product.id),
                 **SILICON.get(product.id, {}),
             )
         with open_lab(lab, VirtualClock() if fast else RealClock()) as virtual:
             yield Hands(
-                bus=Bus(virtual.backend, virtual.clock),
+                bus=Bus(virtual.backend, virtual.clock, virtual.serial_ports),
                 site=site,
                 store=store,
                 home=home,
@@ -103,16 +103,6 @@ def _old_firmware(site: UpdateSite, home: Home, product: str) -> tuple[Segment, 
     data = site.download(site.offer(product, Channel.STABLE, OLD), lambda _event: None)
     bundle = verify_bundle(data, embedded_root=home.embedded_root, now=today())
     return bundle.segments(bundle.manifest.images[0])
-
-
-def _for_lab(product: Product) -> LabProduct:
-    return LabProduct(
-        product=product.id,
-        hardware=product.hardware[0],
-        title=product.title,
-        usb=product.usb[0],
-        header_address=product.header.address if product.header else 0,
-    )
 
 
 def _home(vendor: Path, url: str) -> Home:
