@@ -25,8 +25,9 @@ from updater.errors import (
     UsbFailed,
     WrongDevice,
 )
+from updater.eta import Forecast
 from updater.events import Step
-from updater.facts import DeviceFacts, Mode
+from updater.facts import HEADER_BYTES, DeviceFacts, Mode
 from updater.flashing import Contents, Flasher, Possible
 from updater.job import Hands, Prepared
 from updater.passage import check_arrival, prove_again, still_there
@@ -35,7 +36,7 @@ from updater.recognise import contradicting_header, lasting_serial, rom_silicon
 from updater.steps import Steps
 from updater.store import Journal
 from updater.usbio import Attached
-from updater.vendor import RecoveryKind
+from updater.vendor import RecoveryKind, Vendor
 from updater.ways import Arrival, enter
 
 
@@ -66,18 +67,22 @@ def _enter_and_flash(
     hands: Hands, prepared: Prepared, plan: Plan, steps: Steps, attached: Attached, diary: _Diary
 ) -> Done:
     is_running = prepared.connected.facts.mode is Mode.APPLICATION
+    forecast = steps.forecast = Forecast(plan.typical, plan.loads, enters=is_running)
+    hands.bus.on_wait = steps.beat
     with _stopped_on_the_way(steps, plan, sent=is_running), steps.whole(Step.ENTER):
         prepared = _in_bootloader(hands, prepared, plan, steps, attached)
         facts, attached = prepared.connected.facts, prepared.connected.attached
         diary.arrived(facts)
+    forecast.entered()
     with _stopped_on_the_way(steps, plan, sent=is_running), hands.bus.open_dfu(attached) as wire:
         flasher = Flasher(wire, steps, diary)
         with _said_plainly(hands, prepared, flasher, plan):
             facts = rom_silicon(facts, wire, hands.silicon)
             final = _confirmed_plan(hands, prepared, plan, facts)
-            contents = flasher.look(final)
+            contents = flasher.look(final, through=_ends_of_headers(hands.home.vendor))
             _check_content(hands, prepared, contents)
-            final = final.narrowed(contents)
+            final = final.narrowed(contents, trust_blank=not diary.continues)
+            forecast.decided(final.loads)
             if final.sectors:
                 flasher.flash(final)
             flasher.leave(final)
@@ -98,6 +103,11 @@ def _in_bootloader(
         journals = hands.store.journals()
         facts = prove_again(hands.bus, arrival, facts, vendor, hands.silicon, journals, prepared.as_told)
     return replace(prepared, connected=Connected(arrival.attached, facts))
+
+
+def _ends_of_headers(vendor: Vendor) -> tuple[int, ...]:
+    """How far the flash must be read for the product header of any of the vendor's products to be seen."""
+    return tuple(one.header.address + HEADER_BYTES for one in vendor.products if one.header)
 
 
 def _check_content(hands: Hands, prepared: Prepared, contents: Contents) -> None:
@@ -121,11 +131,18 @@ def _confirmed_plan(hands: Hands, prepared: Prepared, plan: Plan, facts: DeviceF
 
 
 class _Diary:
-    """The journal of one update, kept up to date. It is on the disk before the device is touched at all."""
+    """The journal of one update, kept up to date. It is on the disk before the device is touched at all.
+
+    `continues`: an earlier update, which may have been this device's, was not finished.
+    """
 
     def __init__(self, hands: Hands, prepared: Prepared, notice: Callable[[str], None]) -> None:
         facts, plan = prepared.connected.facts, prepared.plan
         self._store, self._notice = hands.store, notice
+        self.continues = any(
+            (earlier.port == facts.port or earlier.product == prepared.product.id)
+            for earlier in hands.store.journals()
+        )
         self._chip = hands.silicon.by_id(facts.chip or "")
         self._journal = Journal(
             port=facts.port,

@@ -6,6 +6,9 @@ The lawful order, which a test asserts for every story:
 * Steps follow each other in the order of `Step` and do not overlap, but for erase, write and verify: these
   are opened together, take turns sector by sector, and are closed together.
 * `done` never goes back, never passes the step's total, and has reached it when the step is done.
+* While a step is open, no two events lie more than 2 s apart, unless the earlier one has said how long it
+  will be quiet (`quiet_ms`, what is usual; the erase of a sector is one transfer that takes as long as it
+  takes) or a person is waited for.
 * `Noticed` may come at any time.
 * After a failure nothing is said any more: the error itself is raised.
 
@@ -43,10 +46,16 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """`done` bytes of the step's total are done."""
+    """`done` bytes of the step's total are done.
+
+    `remaining_ms`: how long the whole update will still take, as far as it can be known; None where nothing
+    is known. `quiet_ms`: no byte will move for about so long.
+    """
 
     step: Step
     done: int
+    remaining_ms: int | None = None
+    quiet_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

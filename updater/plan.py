@@ -11,39 +11,64 @@ of old and new can ever start.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from semver import Version
 
 from updater.dfu.scripts import Pace
 from updater.errors import Refused, WrongDevice
+from updater.eta import UNKNOWN, Load, Typical, total_ms
 from updater.facts import DeviceFacts, IdentityFrom, Mode, Sector, Segment
 from updater.geometry import RealFlash, flash_of
 from updater.manifest import Bundle, Image, ImageFor
-from updater.silicon import Behaviour
+from updater.placing import ERASED, check_flash, check_keep, overlaps, padded, split
+from updater.silicon import Behaviour, Chip
 from updater.vectors import wrong_with_vectors
 from updater.vendor import Product, Recovery, RecoveryKind, Way
 
-ERASED = 0xFF
-_USB_MS_PER_KIB = 4
-"""For the estimate only: three control transfers and the data of one block."""
+_LARGEST_UNIT_WITHOUT_ECC = 4
+"""In bytes. What was programmed with 0xFF reads blank too, and flash with ECC, whose program units are
+larger, takes one write after an erase (RM0433). An F7 has no ECC, but units of 8: there the erase stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectorPlan:
-    """One sector to erase and what goes into it. `body` leaves the commit granule out."""
+    """One sector to erase and what goes into it. `body` leaves the commit granule out.
+
+    `found_blank`: it was read and holds nothing, so it is written without being erased.
+    """
 
     sector: Sector
     erase_max_ms: int
     stuck_wait_ms: int | None
     body: tuple[Segment, ...]
+    found_blank: bool = False
 
     def differs_from(self, content: bytes, granule: Segment) -> bool:
-        """Whether the sector's present content has another byte than the image, anywhere in it."""
+        """Whether the sector's present content has another byte than the image, anywhere in it.
+
+        Of a sector that was not read to its end, what is missing counts as different.
+        """
         parts = (*self.body, granule) if granule.address == self.sector.address else self.body
         return any(
             content[part.address - self.sector.address :][: len(part.data)] != part.data for part in parts
         )
+
+    def to_prove(self, seen: int) -> tuple[tuple[int, int], ...]:
+        """Where an erase of this sector is proved: addresses and lengths, in order.
+
+        The first `seen` bytes, in which something had been before, and all that will not be written. What
+        is written is read back after that: so every byte of the sector is known in the end.
+        """
+        places = [[self.sector.address, self.sector.address + seen]]
+        at = places[0][1]
+        for start, end in (*((part.address, part.end) for part in self.body), (self.sector.end,) * 2):
+            if at < start and at == places[-1][1]:
+                places[-1][1] = start
+            elif at < start:
+                places.append([at, start])
+            at = max(at, end)
+        return tuple((start, end - start) for start, end in places)
 
     def content_with(self, *parts: Segment) -> bytes:
         """The sector's bytes when these parts are written after an erase."""
@@ -81,7 +106,8 @@ class Plan:
     """Everything that will happen, as a value. Times in ms, sizes in bytes.
 
     `mass_erase` is None where each of `sectors` is erased by itself. `replug_because`: this ROM cannot
-    start the new application, and a person has to unplug the device.
+    start the new application, and a person has to unplug the device. `blank_is_erased`: whether flash that
+    reads blank can be written as it is.
     """
 
     product: str
@@ -106,11 +132,44 @@ class Plan:
     mass_erase: MassErase | None = None
     feature: DeviceFeature | None = None
     replug_because: str | None = None
+    blank_is_erased: bool = False
+    typical: Typical = field(default=UNKNOWN, compare=False, repr=False)
+
+    @property
+    def loads(self) -> tuple[Load, ...]:
+        """The work, sector by sector in their order, for saying how long it takes; the granule last."""
+        if not self.sectors:
+            return ()
+        steps = {step.sector.address: step for step in self.sectors}
+        sectors = self.mass_erase.sectors if self.mass_erase else [step.sector for step in self.sectors]
+        loads = [self._load(sector, steps.get(sector.address)) for sector in sectors]
+        last = [Load(size=0, erase_ms=0, proof=0, write=len(self.granule.data))]
+        if self.mass_erase:
+            whole = sum(self.typical.erase(sector.size) for sector in sectors)
+            last.append(Load(size=0, erase_ms=whole, proof=0, write=0))
+        return (*loads, *last)
+
+    def _load(self, sector: Sector, step: SectorPlan | None) -> Load:
+        """What is done to one sector that is erased, or written, or both."""
+        write = sum(len(part.data) for part in step.body) if step else 0
+        if sector == self.sectors[0].sector:
+            proof = sector.size
+        else:
+            proof = min(sector.size, self.pace.transfer_size + (sector.size - write if step else 0))
+        if step and step.found_blank:
+            return Load(size=sector.size, erase_ms=0, proof=0, write=write)
+        if step and step.stuck_wait_ms is not None:
+            return Load(size=sector.size, erase_ms=step.stuck_wait_ms, waits=True, proof=proof, write=write)
+        by_itself = not self.mass_erase or sector == self.sectors[0].sector
+        erase_ms = self.typical.erase(sector.size) if by_itself else 0
+        return Load(size=sector.size, erase_ms=erase_ms, proof=proof, write=write)
 
     @property
     def erased_sectors(self) -> tuple[Sector, ...]:
         """The sectors that will be erased, in that order."""
-        return self.mass_erase.sectors if self.mass_erase else tuple(step.sector for step in self.sectors)
+        if self.mass_erase:
+            return self.mass_erase.sectors
+        return tuple(step.sector for step in self.sectors if not step.found_blank)
 
     @property
     def erase_bytes(self) -> int:
@@ -128,11 +187,23 @@ class Plan:
             return ()
         return (*(part for step in self.sectors for part in step.body), self.granule)
 
-    def narrowed(self, contents: Mapping[int, bytes]) -> Plan:
+    def differs_at(self, address: int, held: bytes) -> bool:
+        """Whether any of these bytes, which the flash holds from `address` on, is not what it should be."""
+        for part in self.parts:
+            start, end = max(part.address, address), min(part.end, address + len(held))
+            if start < end and (
+                part.data[start - part.address : end - part.address] != held[start - address : end - address]
+            ):
+                return True
+        return False
+
+    def narrowed(self, contents: Mapping[int, bytes], *, trust_blank: bool = False) -> Plan:
         """The same plan without the sectors that already hold what they should.
 
         `contents` are the sectors' present bytes by address. The sector with the vector table stays first
         if any other is to be written, even when it did not change; if none differs, nothing is erased.
+        `trust_blank`: no erase of this device is known to have been cut, so that a sector which reads blank
+        was erased to its end; where `blank_is_erased` it is not erased again, unless it is the first.
         """
         first, *others = self.sectors
         changed = [s for s in others if s.differs_from(contents[s.sector.address], self.granule)]
@@ -140,21 +211,27 @@ class Plan:
             return replace(self, sectors=(), lost_bytes=0, estimate_ms=0, mass_erase=None)
         if self.mass_erase and any(s.sector.address >= self.mass_erase.bank2_at for s in changed):
             return self
+        if trust_blank and self.blank_is_erased:
+            changed = [replace(s, found_blank=_holds_nothing(s, contents)) for s in changed]
         return replace(self, mass_erase=None)._with_sectors((first, *changed))
 
     def _with_sectors(self, sectors: tuple[SectorPlan, ...]) -> Plan:
-        parts = [part for step in sectors for part in step.body]
         plan = replace(self, sectors=sectors)
+        erased = [step for step in sectors if self.mass_erase or not step.found_blank]
+        parts = [part for step in erased for part in step.body]
         lost = plan.erase_bytes - sum(len(part.data) for part in parts) - len(self.granule.data)
-        estimate = sum(_estimate_ms(step, self.pace) for step in sectors)
-        if self.mass_erase:
-            estimate += self.mass_erase.max_ms // 2 - sum(step.erase_max_ms // 2 for step in sectors)
-        return replace(plan, lost_bytes=lost, estimate_ms=max(estimate, 0))
+        return replace(plan, lost_bytes=lost, estimate_ms=total_ms(self.typical, plan.loads))
 
 
 def is_blank(content: bytes) -> bool:
     """Whether these bytes are those of erased flash."""
     return content.count(ERASED) == len(content)
+
+
+def _holds_nothing(step: SectorPlan, contents: Mapping[int, bytes]) -> bool:
+    """Whether the whole sector was read, and every byte of it is blank."""
+    content = contents[step.sector.address]
+    return len(content) == step.sector.size and is_blank(content)
 
 
 def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: Behaviour) -> Plan:
@@ -169,15 +246,15 @@ def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: B
         raise WrongDevice(f"this device's chip is a {chip.title}, but {product.title} is not made with one")
     recovery = _recovery(product, behaviour)
     image, because = choose_image(manifest.images, facts, behaviour)
-    segments = [_padded(part, behaviour.unit_bytes) for part in bundle.segments(image)]
+    segments = [padded(part, behaviour.unit_bytes) for part in bundle.segments(image)]
     flash = flash_of(chip, facts, product, needed_end=max(part.end for part in segments))
-    _check_flash(segments, flash)
+    check_flash(segments, flash)
     if wrong := wrong_with_vectors(segments, flash_start=flash.start, granule_bytes=chip.granule_bytes):
         raise WrongDevice(wrong)
     keep = tuple((region.address, region.length) for region in product.keep)
-    touched = [s for s in flash.sectors if any(_overlaps(s, part.address, part.end) for part in segments)]
-    _check_keep(touched, keep)
-    granule, body = _split(segments, chip.granule_bytes)
+    touched = [s for s in flash.sectors if any(overlaps(s, part.address, part.end) for part in segments)]
+    check_keep(touched, keep)
+    granule, body = split(segments, chip.granule_bytes)
     plan = Plan(
         product=product.id,
         title=product.title,
@@ -201,8 +278,24 @@ def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: B
         mass_erase=_mass_erase(touched, flash, behaviour, product),
         feature=_feature(behaviour, product),
         replug_because=_replug(granule, behaviour),
+        typical=typical_of(chip, fast=_feature(behaviour, product) is not None),
+        blank_is_erased=chip.program_unit_bytes.value <= _LARGEST_UNIT_WITHOUT_ECC,
     )
     return plan._with_sectors(tuple(_sector_plan(sector, body, behaviour) for sector in touched))
+
+
+def typical_of(chip: Chip, *, fast: bool) -> Typical:
+    """The row's usual times. `fast`: the ROM is told the supply voltage."""
+    lab, kib = chip.lab, 1024
+    program_us = lab.program_us_fast if fast and lab.program_us_fast else lab.program_us
+    upload_us = lab.upload_us_per_kib.value
+    return Typical(
+        erase_ms={int(size): ms for size, ms in lab.erase_ms.value.items()},
+        program_ms_per_kib=kib / chip.program_unit_bytes.value * program_us.value / 1000,
+        upload_ms_per_kib=upload_us / 1000 if upload_us else None,
+        block=chip.transfer_size.value,
+        ready_ms=chip.usb_ready_ms.value,
+    )
 
 
 def choose_image(images: Iterable[Image], facts: DeviceFacts, behaviour: Behaviour) -> tuple[Image, str]:
@@ -245,13 +338,6 @@ def _recovery(product: Product, behaviour: Behaviour) -> Recovery:
             advice="Tell the vendor: the product's description is wrong.",
         )
     return recovery
-
-
-def _padded(part: Segment, unit: int) -> Segment:
-    """The segment grown to whole program units with the value of erased flash."""
-    before, after = part.address % unit, -part.end % unit
-    data = bytes([ERASED]) * before + part.data + bytes([ERASED]) * after
-    return Segment(address=part.address - before, data=data)
 
 
 def _mass_erase(
@@ -297,49 +383,6 @@ def _replug(granule: Segment, behaviour: Behaviour) -> str | None:
     return None
 
 
-def _check_flash(segments: Iterable[Segment], flash: RealFlash) -> None:
-    end = 0
-    for part in segments:
-        if part.address < flash.start or part.end > flash.end:
-            raise WrongDevice(
-                f"the image has a part from 0x{part.address:08X} to 0x{part.end:08X}, "
-                f"but this chip's flash is from 0x{flash.start:08X} to 0x{flash.end:08X}"
-            )
-        covered = sum(
-            min(part.end, s.end) - max(part.address, s.address)
-            for s in flash.sectors
-            if _overlaps(s, part.address, part.end)
-        )
-        if covered != len(part.data):
-            raise WrongDevice(f"the image's part at 0x{part.address:08X} lies in a gap between two banks")
-        if part.address < end:
-            raise WrongDevice(f"the image has two parts in one program unit at 0x{part.address:08X}")
-        end = part.end
-
-
-def _check_keep(touched: Iterable[Sector], keep: tuple[tuple[int, int], ...]) -> None:
-    for sector in touched:
-        for address, length in keep:
-            if _overlaps(sector, address, address + length):
-                raise Refused(
-                    f"the update would erase the sector at 0x{sector.address:08X}, "
-                    "in which this product keeps its own data",
-                    advice="Tell the vendor: this bundle contradicts the product's description.",
-                )
-
-
-def _overlaps(sector: Sector, start: int, end: int) -> bool:
-    return sector.address < end and start < sector.end
-
-
-def _split(segments: list[Segment], granule: int) -> tuple[Segment, list[Segment]]:
-    """The commit granule, and the rest: body runs start behind it."""
-    first, *others = segments
-    head = Segment(address=first.address, data=first.data[:granule])
-    rest = Segment(address=head.end, data=first.data[granule:])
-    return head, [part for part in (rest, *others) if part.data]
-
-
 def _sector_plan(sector: Sector, body: Iterable[Segment], behaviour: Behaviour) -> SectorPlan:
     runs = []
     for part in body:
@@ -353,59 +396,3 @@ def _sector_plan(sector: Sector, body: Iterable[Segment], behaviour: Behaviour) 
         stuck_wait_ms=stuck.wait_ms if stuck and sector.address >= stuck.from_address else None,
         body=tuple(runs),
     )
-
-
-def _estimate_ms(step: SectorPlan, pace: Pace) -> int:
-    """A typical sector takes half the datasheet's maximum; three passes over USB: compare, write, check."""
-    erase = step.stuck_wait_ms if step.stuck_wait_ms is not None else step.erase_max_ms // 2
-    kib = -(-sum(len(part.data) for part in step.body) // 1024)
-    whole = -(-step.sector.size // 1024)
-    return erase + kib * (pace.write_max_ms // 10 + 2 * _USB_MS_PER_KIB) + 2 * whole * _USB_MS_PER_KIB
-
-
-def describe(plan: Plan) -> list[str]:
-    """The plan in words, one line each, as the person reads it before the one question."""
-    was = str(plan.from_version) if plan.from_version else "unknown"
-    hardware = f", hardware {plan.hardware}" if plan.hardware else ""
-    lines = [
-        f"{plan.title}{hardware}: version {was} -> {plan.to_version}",
-        f"image:    {plan.image} ({plan.image_because})",
-        f"erase:    {_erase_words(plan)}",
-        f"write:    {plan.write_bytes:,} bytes; every byte is read back and compared",
-        f"time:     about {max(1, round(plan.estimate_ms / 1000))} s",
-    ]
-    if plan.lost_bytes:
-        lines.append(f"lost:     {plan.lost_bytes:,} bytes: whatever else is in these sectors is erased too")
-    lines += [f"kept:     {length:,} bytes at 0x{address:08X}" for address, length in plan.keep]
-    if plan.feature:
-        volts = plan.feature.supply_mv / 1000
-        lines.append(f"speed:    the chip is told of its supply of {volts:g} V, and writes faster then")
-    if plan.replug_because:
-        lines.append(f"at end:   unplug the device and plug it in again: {plan.replug_because}")
-    if plan.identity in (IdentityFrom.PERSON, IdentityFrom.NONE):
-        lines.append("identity: not proven; you said which product this is")
-    return [*lines, *_recovery_words(plan.recovery)]
-
-
-def _erase_words(plan: Plan) -> str:
-    if plan.mass_erase and plan.sectors:
-        return f"the WHOLE flash, {plan.erase_bytes // 1024:,} KiB: {plan.mass_erase.because}"
-    return _sectors_words(plan.sectors)
-
-
-def _sectors_words(steps: tuple[SectorPlan, ...]) -> str:
-    places = ", ".join(f"{s.sector.size // 1024} KiB at 0x{s.sector.address:08X}" for s in steps)
-    return f"{len(steps)} sector{'s' if len(steps) != 1 else ''}: {places}" if steps else "nothing"
-
-
-def _recovery_words(recovery: Recovery) -> list[str]:
-    if recovery.kind is RecoveryKind.EMPTY_CHECK:
-        return ["if cut:   unplug the device, plug it in again, and run the same command"]
-    if recovery.kind is RecoveryKind.RESIDENT_LOADER:
-        return ["if cut:   the device starts its own loader; run the same command"]
-    if recovery.kind is RecoveryKind.NONE:
-        return ["if cut:   this device cannot be recovered by you. Do not unplug it."]
-    return [
-        "if cut:   bring the device into its bootloader, then run the same command:",
-        f"          {recovery.steps}",
-    ]

@@ -6,6 +6,7 @@ bytes, times ms. Pure: values in, dictionaries out.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,10 +16,13 @@ from updater.errors import UpdaterError
 from updater.events import Progressed, Step
 from updater.facts import DeviceFacts, IdentityFrom, Limitation
 from updater.manifest import Image, Manifest
+from updater.otp import OtpContents, OtpPlan, Patch
 from updater.plan import Plan
+from updater.silicon import OtpArea
 
 Line = dict[str, Any]
 Result = Literal["confirmed", "written-not-confirmed", "nothing-to-do", "dry-run"]
+OtpResult = Literal["written", "written-not-confirmed", "nothing-to-do", "dry-run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,21 @@ class Receipt:
     verified: Literal["read-back", "none"]
     wrote_bytes: int
     erased_sectors: int
+    control_transfers: int
+    steps: tuple[tuple[Step, int], ...]
+    clock: Literal["virtual", "real"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtpReceipt:
+    """What was burnt into one device's OTP memory, and how it was verified."""
+
+    exit_status: int
+    result: OtpResult
+    device: DeviceFacts
+    plan: OtpPlan
+    verified: Literal["read-back", "none"]
+    wrote_bytes: int
     control_transfers: int
     steps: tuple[tuple[Step, int], ...]
     clock: Literal["virtual", "real"]
@@ -93,8 +112,15 @@ def plan_line(plan: Plan) -> Line:
 
 
 def progress_line(event: Progressed, total: int | None) -> Line:
-    """How far a step is."""
-    return {"type": "progress", "step": event.step, "done": event.done, "total": total}
+    """How far a step is, and how long the whole will still take."""
+    return {
+        "type": "progress",
+        "step": event.step,
+        "done": event.done,
+        "total": total,
+        "remaining_ms": event.remaining_ms,
+        "quiet_ms": event.quiet_ms,
+    }
 
 
 def receipt_line(receipt: Receipt) -> Line:
@@ -118,6 +144,73 @@ def receipt_line(receipt: Receipt) -> Line:
         "steps": [{"step": step, "ms": ms} for step, ms in receipt.steps],
         "clock": receipt.clock,
     }
+
+
+def otp_line(facts: DeviceFacts, area: OtpArea, contents: OtpContents, alternate: int | None) -> Line:
+    """What `updater otp show` read, byte for byte."""
+    size = area.block_bytes
+    return {
+        "type": "otp",
+        "device": device_line(facts),
+        **_otp_place(area),
+        "alternate": alternate,
+        "blocks": [
+            {"offset": at, "hex": contents.data[at : at + size].hex(), "lock": contents.lock(at // size)}
+            for at in range(0, area.bytes, size)
+        ],
+        "locks": contents.locks.hex() if contents.locks else None,
+    }
+
+
+def otp_plan_line(plan: OtpPlan, alternate: int | None) -> Line:
+    """What would be burnt: `write` are the bytes that change, `send` what goes over USB for that."""
+    old = plan.before.data
+    return {
+        "type": "otp-plan",
+        "product": plan.product,
+        "identity": plan.identity,
+        "chip": plan.chip,
+        **_otp_place(plan.area),
+        "alternate": alternate,
+        "write": [
+            {"offset": one.offset, "old": old[one.offset : one.end].hex(), "new": one.data.hex()}
+            for one in plan.changes
+        ],
+        "send": [{"address": _hex(run.address, 8), "hex": run.data.hex()} for run in plan.runs],
+        "blocks": list(plan.blocks),
+        "spent": [{"offset": at, "length": length} for at, length in plan.spent],
+    }
+
+
+def otp_receipt_line(receipt: OtpReceipt) -> Line:
+    """What was burnt. Receipts go into support reports, so the bytes themselves are not in it."""
+    plan = receipt.plan
+    return {
+        "type": "otp-receipt",
+        "exit": receipt.exit_status,
+        "result": receipt.result,
+        "device": device_line(receipt.device),
+        "product": plan.product,
+        "identity": plan.identity,
+        "chip": plan.chip,
+        **_otp_place(plan.area),
+        "asked": [_digest(patch) for patch in plan.patches],
+        "write": [_digest(change) for change in plan.changes],
+        "verified": receipt.verified,
+        "wrote_bytes": receipt.wrote_bytes,
+        "control_transfers": receipt.control_transfers,
+        "steps": [{"step": step, "ms": ms} for step, ms in receipt.steps],
+        "clock": receipt.clock,
+    }
+
+
+def _otp_place(area: OtpArea) -> Line:
+    return {"address": _hex(area.at, 8), "bytes": area.bytes, "block_bytes": area.block_bytes}
+
+
+def _digest(patch: Patch) -> Line:
+    digest = hashlib.sha256(patch.data).hexdigest()
+    return {"offset": patch.offset, "length": len(patch.data), "sha256": digest}
 
 
 def error_line(error: UpdaterError) -> Line:

@@ -14,10 +14,12 @@ from collections.abc import Iterable
 from typing import Any, Protocol, TextIO
 
 from updater.errors import Cancelled, UpdaterError
+from updater.eta import left_in_words
 from updater.events import Event, Noticed, Progressed, Step, StepDone, StepStarted
 from updater.facts import DeviceFacts, IdentityFrom, Mode
 from updater.manifest import Bundle
-from updater.plan import Plan, describe
+from updater.plan import Plan
+from updater.planwords import describe
 from updater.policy import TypedConfirmation
 from updater.report import (
     Line,
@@ -35,7 +37,7 @@ WORDS = {
     Step.DOWNLOAD: "downloading the update",
     Step.CHECK: "checking its signatures",
     Step.ENTER: "entering the bootloader",
-    Step.READ: "reading what is there",
+    Step.READ: "comparing what is there",
     Step.ERASE: "erasing",
     Step.WRITE: "writing",
     Step.VERIFY: "reading back",
@@ -54,6 +56,7 @@ class Face(Protocol):
     def plan(self, plan: Plan) -> None: ...
     def say(self, text: str) -> None: ...
     def line(self, line: Line, text: str) -> None: ...
+    def announce(self, line: Line, text: Iterable[str]) -> None: ...
     def receipt(self, receipt: Receipt, kept_at: str | None) -> None: ...
     def error(self, error: UpdaterError) -> None: ...
     def ask(self, question: str) -> bool: ...
@@ -88,12 +91,14 @@ class JsonFace(_Answers):
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._totals: dict[Step, int | None] = {}
+        self._remaining_ms: int | None = None
 
     def emit(self, event: Event) -> None:
         if isinstance(event, StepStarted):
             self._totals[event.step] = event.total
-            self._write(progress_line(Progressed(event.step, 0), event.total))
+            self._write(progress_line(Progressed(event.step, 0, self._remaining_ms), event.total))
         elif isinstance(event, Progressed):
+            self._remaining_ms = event.remaining_ms
             self._write(progress_line(event, self._totals.get(event.step)))
         elif isinstance(event, Noticed):
             self.say(f"Note: {event.text}")
@@ -122,6 +127,9 @@ class JsonFace(_Answers):
     def line(self, line: Line, text: str) -> None:  # noqa: ARG002 - the same in words
         self._write(line)
 
+    def announce(self, line: Line, text: Iterable[str]) -> None:  # noqa: ARG002 - the same in words
+        self._write(line)
+
     def receipt(self, receipt: Receipt, kept_at: str | None) -> None:  # noqa: ARG002 - for people
         self._write(receipt_line(receipt))
 
@@ -141,6 +149,7 @@ class TerminalFace(_Answers):
         self._done: dict[Step, int] = {}
         self._ms: dict[Step, int] = {}
         self._closed = threading.Event()
+        self._remaining = _Remaining()
 
     def emit(self, event: Event) -> None:
         if isinstance(event, Noticed):
@@ -169,29 +178,35 @@ class TerminalFace(_Answers):
             leave=False,
             file=sys.stderr,
             disable=None,
-            bar_format="{desc} {bar:24} {percentage:3.0f} % {elapsed}" if event.total else "{desc} {elapsed}",
+            bar_format="{desc} {bar:24} {percentage:3.0f} % {elapsed}{postfix}"
+            if event.total
+            else "{desc} {elapsed}{postfix}",
         )
 
         if not self._bar.disable:
             self._closed = threading.Event()
-            threading.Thread(target=_tick, args=(self._bar, self._closed), daemon=True).start()
+            threading.Thread(
+                target=_tick, args=(self._bar, self._remaining, self._closed), daemon=True
+            ).start()
 
     def _moved(self, event: Progressed) -> None:
         more, self._done[event.step] = event.done - self._done[event.step], event.done
+        self._remaining.ms = event.remaining_ms
         if self._bar is not None:
+            self._bar.set_postfix_str(self._remaining.words(), refresh=False)
             self._bar.set_description_str(f"  {WORDS[event.step]:<24}", refresh=not more)
             self._bar.update(more)
 
     def _finished(self, event: StepDone) -> None:
         self._ms[event.step] = event.ms
-        if event.step in _TOGETHER and not set(_TOGETHER) <= self._ms.keys():
+        if self._totals.keys() - self._ms.keys():  # others that were opened with it are still at work
             return
         self._close_bar()
-        steps = _TOGETHER if event.step in _TOGETHER else (event.step,)
-        for step in steps:
-            total = self._totals[step]
+        for step, ms in self._ms.items():
+            total = self._totals.pop(step)
             size = f"{total:,} bytes" if total else ""
-            self.say(f"  {WORDS[step]:<24} {size:>16}  {self._ms.pop(step) / 1000:6.1f} s")
+            self.say(f"  {WORDS[step]:<24} {size:>16}  {ms / 1000:6.1f} s")
+        self._ms.clear()
 
     def _close_bar(self) -> None:
         if self._bar is not None:
@@ -206,7 +221,13 @@ class TerminalFace(_Answers):
         print("\n".join(_bundle_words(bundle)), flush=True)
 
     def plan(self, plan: Plan) -> None:
-        self.say("\n".join(["The plan:", *(_folded(f"  {line}", indent=12) for line in describe(plan))]))
+        self._say_plan(describe(plan))
+
+    def announce(self, line: Line, text: Iterable[str]) -> None:  # noqa: ARG002 - the same for programs
+        self._say_plan(text)
+
+    def _say_plan(self, lines: Iterable[str]) -> None:
+        self.say("\n".join(["The plan:", *(_folded(f"  {line}", indent=12) for line in lines)]))
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -225,10 +246,22 @@ class TerminalFace(_Answers):
         self.say(_folded(f"What to do: {error.advice}", indent=12))
 
 
-def _tick(bar: Any, closed: threading.Event) -> None:
-    """Redraw the time each second: a sector can take four without a byte moving."""
+class _Remaining:
+    """How long it will still take: as it was said last, and a second less with every second."""
+
+    def __init__(self) -> None:
+        self.ms: int | None = None
+
+    def words(self) -> str:
+        return "" if self.ms is None else left_in_words(self.ms)
+
+
+def _tick(bar: Any, remaining: _Remaining, closed: threading.Event) -> None:
+    """Redraw the times each second: a sector can take four without a byte moving."""
     while not closed.wait(1):
-        bar.refresh()
+        if remaining.ms is not None:
+            remaining.ms = max(remaining.ms - 1000, 0)
+        bar.set_postfix_str(remaining.words())
 
 
 def _sentence(text: str) -> str:

@@ -175,6 +175,7 @@ def _seen_again(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> D
     back = None
     with suppress(KeyboardInterrupt):
         if plan.replug_because:
+            steps.forecast = None  # a person takes as long as he takes
             steps.notice(REPLUG_NOW)
         with steps.whole(Step.CONFIRM), suppress(KeyboardInterrupt):
             back = await_application(hands.bus, port, prepared.product, plan, vendor, hands.silicon)
@@ -233,7 +234,7 @@ def _receipt(
         identity=written.plan.identity if written else before.identity,
         verified="read-back" if written else "none",
         wrote_bytes=written.plan.write_bytes if written else 0,
-        erased_sectors=len(written.plan.sectors) if written else 0,
+        erased_sectors=len(written.plan.erased_sectors) if written else 0,
         control_transfers=written.control_transfers if written else 0,
         steps=(*prepared.steps, *times),
         clock=hands.clock,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from tests.bench.compare import CASES, compare
+from tests.bench.faults import fault_table
 from tests.bench.flash import flash_table, start_table
+from tests.bench.silicon import JOB_KIB, silicon_table
 
 
 def main() -> None:
@@ -15,6 +19,24 @@ def main() -> None:
     flash.set_defaults(run=lambda args: flash_table(real=not args.virtual))
     start = commands.add_parser("start", help="how long `updater --version` takes as a whole process")
     start.set_defaults(run=lambda _args: start_table())
+    beside = commands.add_parser("compare", help="beside dfu-util, in the guest; about 5 minutes a round")
+    beside.add_argument("--rounds", type=int, default=3)
+    beside.add_argument("--case", action="append", choices=CASES, help="only this one; may be repeated")
+    beside.add_argument("--json", type=Path, metavar="FILE")
+    beside.add_argument("--keep", type=Path, metavar="DIR", help="a new folder for boards and logs")
+    beside.set_defaults(
+        run=lambda args: compare(
+            rounds=args.rounds, cases=args.case or CASES, json_file=args.json, keep=args.keep
+        )
+    )
+    silicon = commands.add_parser("silicon", help="each family's time, its host overhead, each remedy's gain")
+    silicon.add_argument("--kib", type=int, default=JOB_KIB, help="how much is flashed")
+    silicon.add_argument("--chip", action="append", metavar="ROW", help="only this row; may be repeated")
+    silicon.set_defaults(run=lambda args: silicon_table(kib=args.kib, chips=args.chip))
+    faults = commands.add_parser("faults", help="a sample of faults at full size, one row per geometry")
+    faults.add_argument("--points", type=int, default=4, help="how many points of each kind of fault")
+    faults.add_argument("--json", type=Path, metavar="FILE")
+    faults.set_defaults(run=lambda args: fault_table(points=args.points, json_file=args.json))
     args = parser.parse_args()
     args.run(args)
 

@@ -111,7 +111,7 @@ def plan_of(job: Job) -> Plan:
     bundle = open_bundle(make_bundle(make_manifest(images=(image,)), files={"images/main.bin": job.image}))
     product = Product(
         id="demo-widget", number=1, title="Bench", usb=(), chips=(job.chip.id,), hardware=("A",),
-        recovery=Recovery(kind=RecoveryKind.BOOT_BUTTON),
+        flash_kib=max(job.chip.sizes_kib.value), recovery=Recovery(kind=RecoveryKind.BOOT_BUTTON),
     )  # fmt: skip
     facts = DeviceFacts(name="bench", port="1-1", usb=ROM_USB, mode=Mode.ROM, hardware="A")
     behaviour = the_table().behaviour(job.chip, rom_version=job.rom, revision=job.revision)

@@ -93,7 +93,7 @@ def test_json_lines_keep_the_contract_of_install(desk: Desk) -> None:
     }  # fmt: skip
     for line in lines:
         if line["type"] == "progress":
-            assert set(line) == {"type", "step", "done", "total"}
+            assert set(line) == {"type", "step", "done", "total", "remaining_ms", "quiet_ms"}
             assert line["total"] is None or 0 <= line["done"] <= line["total"]
 
 

@@ -56,9 +56,7 @@ def test_the_silicon_page_names_every_chip_and_whether_it_is_written_to() -> Non
     page = (PROJECT / "docs" / "silicon.md").read_text("utf-8")
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if "| `" in line]
     shown = {chip_id.strip("`"): (title, written) for title, chip_id, _, _, written in cells}
-    assert shown == {
-        chip.id: (chip.title, "yes" if chip.geometry else "no") for chip in the_table().chip
-    }
+    assert shown == {chip.id: (chip.title, "yes" if chip.geometry else "no") for chip in the_table().chip}
 
 
 def test_every_room_is_on_the_map() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.small import Small
 from updater.dfu.scripts import drive, erase, erase_with_stuck_busy
 from updater.dfu.words import Answer, In, Out, Script, Sleep, Wish
 from updater.lab.board import Board
@@ -209,9 +210,6 @@ SCALE = 32
 """A small row's sectors, blocks and parts are a 32nd of the real ones; units, rules and times are real."""
 
 
-SMALL = Small(SCALE, SCALE)
-
-
 def small_table() -> Silicon:
     """The whole table on small rows, and its quirks where the addresses of those are."""
-    return SMALL.table()
+    return Small(SCALE, SCALE).table()

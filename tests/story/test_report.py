@@ -134,7 +134,8 @@ def test_of_the_memory_that_was_read_a_transcript_holds_no_bytes(desk: Desk, tmp
 
     steps = [step for part in transcript(desk, tmp_path).part for step in part.steps]
 
-    assert sum(isinstance(step.answer, Digest) for step in steps) > 10
+    looked_at = 2 * 4 * 1024 // 2048  # of both sectors the first 4 KiB, in blocks
+    assert sum(isinstance(step.answer, Digest) for step in steps) >= looked_at
     told = [one for step in steps for one in (step.data, step.answer) if isinstance(one, str)]
     assert max(len(one.split()) for one in told) <= VERBATIM_BYTES
 

@@ -89,9 +89,9 @@ def test_an_unfinished_device_is_not_started_when_the_second_try_is_stopped(desk
     """It has no program to start: sent out of its ROM it is gone until the BOOT button is held."""
     link = desk.published.link("demo-widget")
     desk.plug_in()
-    desk.fault("cut-after", 400)
+    desk.fault("cut-after", 250)
     assert desk.install(link).exit == 9
-    said = interrupted_at(330, lambda: desk.install(link))  # while it compares
+    said = interrupted_at(150, lambda: desk.install(link))  # while it compares
     assert said.exit == 12
     assert said.last["device_is"] != "runs-old"
     assert desk.board()["state"] == "rom"
@@ -255,7 +255,7 @@ def test_ctrl_c_twice_during_the_update_does_not_say_that_nothing_was_erased(
 
     with monkeypatch.context() as patch:
         patch.setattr("usb.util.dispose_resources", impatient)
-        said = interrupted_at(600, lambda: desk.install(desk.published.link("demo-widget")))
+        said = interrupted_at(300, lambda: desk.install(desk.published.link("demo-widget")))
     assert not desk.holds("demo-widget-1.0.0")
     assert (said.exit, said.last["error"], said.last["device_is"]) == (9, "NotFinished", "unknown")
     assert "bootloader by hand" in said.last["advice"]

@@ -23,6 +23,7 @@ from tests.usb import kernel
 
 PROJECT = Path(__file__).resolve().parents[2]
 RESULTS = "/mnt/results"
+HOST = "10.0.2.2"
 CONSOLE_TAIL = 4000  # characters
 
 
@@ -35,8 +36,10 @@ class GuestRun:
     seconds: float  # from starting the machine until it was off
 
 
-def run_in_guest(script: str, *, results: Path, deadline_s: float) -> GuestRun:
+def run_in_guest(script: str, *, results: Path, deadline_s: float, network: bool = False) -> GuestRun:
     """Boot, run `script` with /bin/sh in the project folder, switch off.
+
+    `network`: the script reaches what this machine serves on its loopback, at the address HOST.
 
     The script finds the host folder `results` writable at $RESULTS and this interpreter at $PYTHON; apart
     from PATH, HOME and LANG it has no other environment. Skips the test where the tools are absent.
@@ -50,9 +53,9 @@ def run_in_guest(script: str, *, results: Path, deadline_s: float) -> GuestRun:
     results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="guest-") as folder:
         job = Path(folder)
-        (job / "script").write_text(script, encoding="utf-8")
+        (job / "script").write_text(_network(chosen) + script if network else script, encoding="utf-8")
         (job / "start").write_text(_start(), encoding="utf-8")
-        seconds = _boot(chosen, job, results, deadline_s)
+        seconds = _boot(_command(chosen, job, results, network=network), job, deadline_s)
         status = _read(job / "exit_status").strip()
         assert status, f"the guest went off before its script had ended\n{_tails(job)}"
         return GuestRun(int(status), _read(job / "output"), seconds)
@@ -71,12 +74,21 @@ def _start() -> str:
     return f"cd {shlex.quote(str(PROJECT))} && exec env -i {settings} /bin/sh /mnt/job/script\n"
 
 
-def _boot(chosen: kernel.Kernel, job: Path, results: Path, deadline_s: float) -> float:
+def _network(chosen: kernel.Kernel) -> str:
+    """Bring QEMU's own little network up; its addresses are fixed (QEMU's documentation of -netdev user)."""
+    return (
+        f"modprobe -d {shlex.quote(str(chosen.root))} virtio_net\n"
+        "interface=$(ls /sys/class/net | grep -v '^lo$' | head -n 1)\n"
+        'busybox ip link set "$interface" up && busybox ip addr add 10.0.2.15/24 dev "$interface"\n'
+    )
+
+
+def _boot(command: list[str], job: Path, deadline_s: float) -> float:
     """Run the machine until it is off and return the seconds that took; kill it at the deadline."""
     started = time.monotonic()
     with (job / "console").open("wb") as console:
         machine = subprocess.Popen(
-            _command(chosen, job, results), stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT
+            command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT
         )
         try:
             machine.wait(deadline_s)
@@ -88,12 +100,13 @@ def _boot(chosen: kernel.Kernel, job: Path, results: Path, deadline_s: float) ->
     return time.monotonic() - started
 
 
-def _command(chosen: kernel.Kernel, job: Path, results: Path) -> list[str]:
+def _command(chosen: kernel.Kernel, job: Path, results: Path, *, network: bool) -> list[str]:
+    card = "user,model=virtio-net-pci" if network else "none"
     return [
         "qemu-system-x86_64",
         # No -accel kvm: where nested virtualisation is missing it hangs or aborts.
         *("-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "2048"),
-        *("-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none", "-no-reboot"),
+        *("-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", card, "-no-reboot"),
         *("-kernel", str(chosen.image), "-initrd", str(chosen.initramfs)),
         *("-append", "console=ttyS0 quiet panic=-1 mitigations=off"),
         *("-virtfs", _share("host", Path("/")) + ",readonly=on"),
