@@ -13,10 +13,11 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Protocol, TextIO
 
+from updater.devicewords import IDENTITY_WORDS, device_rows
 from updater.errors import Cancelled, UpdaterError
 from updater.eta import left_in_words
 from updater.events import Event, Noticed, Progressed, Step, StepDone, StepStarted
-from updater.facts import DeviceFacts, IdentityFrom, Mode
+from updater.facts import DeviceFacts
 from updater.manifest import Bundle
 from updater.plan import Plan
 from updater.planwords import describe
@@ -31,7 +32,6 @@ from updater.report import (
     progress_line,
     receipt_line,
 )
-from updater.silicon import the_table
 
 WORDS = {
     Step.DOWNLOAD: "downloading the update",
@@ -215,7 +215,11 @@ class TerminalFace(_Answers):
             self._bar = None
 
     def devices(self, found: Iterable[DeviceFacts], *, explain: bool) -> None:
-        print("\n\n".join("\n".join(_device_words(facts, explain=explain)) for facts in found), flush=True)
+        blocks = []
+        for facts in found:
+            rows = device_rows(facts, explain=explain)
+            blocks.append([facts.name, *(_folded(f"  {name:<11} {text}", indent=14) for name, text in rows)])
+        print("\n\n".join("\n".join(block) for block in blocks), flush=True)
 
     def bundle(self, bundle: Bundle) -> None:
         print("\n".join(_bundle_words(bundle)), flush=True)
@@ -287,116 +291,6 @@ def _folded(text: str, *, indent: int) -> str:
     return "\n".join(folded)
 
 
-def _device_words(facts: DeviceFacts, *, explain: bool) -> list[str]:
-    rows = [("port", f"{facts.port} ({facts.usb})"), ("runs", _running(facts))]
-    if facts.product:
-        hardware = f", hardware {facts.hardware}" if facts.hardware else ""
-        rows.append(("product", f"{facts.product}{hardware}"))
-    if facts.version:
-        rows.append(("version", f"{facts.version} (security counter {facts.security_counter})"))
-    if facts.serial:
-        rows.append(("serial", facts.serial))
-    if facts.chips:
-        rows += _silicon_words(facts, explain=explain)
-    elif facts.rom is not None:
-        rows.append(("silicon", "none that this updater knows"))
-    if facts.mode is Mode.ROM:
-        rows.append(("identity", _IDENTITY_WORDS[facts.identity]))
-    rows += _limitation_words(facts, explain=explain)
-    if facts.problem:
-        rows.append(("problem", facts.problem))
-    if facts.refused:
-        rows.append(("not updated", facts.refused))
-    return [facts.name, *(_folded(f"  {name:<11} {text}", indent=14) for name, text in rows)]
-
-
-def _running(facts: DeviceFacts) -> str:
-    if facts.mode is Mode.APPLICATION:
-        return "its application" if facts.product else "an application that does not say what it is"
-    if facts.refused:
-        return "a bootloader that is not an STM32's own"
-    return "its bootloader (ROM)" if facts.mode is Mode.ROM else "something that this updater does not know"
-
-
-def _silicon_words(facts: DeviceFacts, *, explain: bool) -> list[tuple[str, str]]:
-    """Chip, revision, ROM and flash, and how each is known; explained for who does not know the words."""
-    titles = [chip.title for chip in the_table().chip if chip.id in facts.chips]
-    if facts.chip is None:
-        rows = [("silicon", f"one of {', '.join(titles)}: these look alike over USB")]
-        return [*rows, ("", _EXPLAINED["silicon"])] if explain else rows
-    concluded = " (by what its bootloader shows)" if facts.mode is Mode.ROM else ""
-    rows = [
-        ("silicon", f"{titles[0]}{concluded}"),
-        ("revision", _revision_words(facts)),
-        ("ROM", _rom_words(facts)),
-    ]
-    if facts.flash_kib:
-        rows.append(("flash", f"{facts.flash_kib:,} KiB (read from the chip)"))
-    if facts.bank_mode:
-        banks = "two banks" if facts.bank_mode == "dual" else "one bank"
-        rows.append(("flash is in", f"{banks} (read from the option bytes)"))
-    if not explain:
-        return rows
-    return [line for row in rows for line in (row, ("", _EXPLAINED.get(row[0], ""))) if line[1]]
-
-
-_EXPLAINED = {
-    "silicon": "The processor inside the device.",
-    "revision": "The edition of that processor, also called its stepping. The maker improves a chip without "
-    "giving it another name; the letter is printed on the chip.",
-    "ROM": "The version of the bootloader that was built into the chip when it was made. It cannot be "
-    "changed, and each version has its own faults.",
-    "flash": "The memory that holds the device's program.",
-    "flash is in": "How the chip divides that memory, which decides what can be erased by itself.",
-}
-
-
-def _revision_words(facts: DeviceFacts) -> str:
-    if facts.revision and facts.revision_from == "rom-serial":
-        return f"rev {facts.revision} (from the bootloader's serial number)"
-    if facts.revision and facts.revision_from == "journal":
-        return f"rev {facts.revision} (said by the application before the update that was not finished)"
-    if facts.revision:
-        return f"rev {facts.revision} (said by the application)"
-    if facts.mode is Mode.ROM:
-        return "not readable (this chip's bootloader does not tell it over USB)"
-    return "not known (the application says one that this updater does not know)"
-
-
-def _rom_words(facts: DeviceFacts) -> str:
-    if facts.rom_version is None:
-        return "not readable; the updater assumes the worst"
-    how = "read from the ROM" if facts.rom_version_from == "rom-id" else "said by the application"
-    return f"0x{facts.rom_version:02X} ({how})"
-
-
-def _limitation_words(facts: DeviceFacts, *, explain: bool) -> list[tuple[str, str]]:
-    """What the updater works around; with `explain` also what is only good to know, and who says so."""
-    rows = []
-    for limitation in facts.limitations:
-        if explain or limitation.handled:
-            rows.append(("limitation", limitation.text))
-        if explain:
-            rows += [("  source", source) for source in limitation.source]
-    unsaid = sum(not limitation.handled for limitation in facts.limitations)
-    if unsaid and not explain:
-        more = f"{unsaid} thing{'s that are' if unsaid > 1 else ' that is'} good to know of this chip"
-        rows.append(("more", f"`updater devices --explain` tells {more}"))
-    return rows
-
-
-_IDENTITY_WORDS = {
-    IdentityFrom.APPLICATION: "said by the application",
-    IdentityFrom.UID: "proved by the chip's unique number",
-    IdentityFrom.SERIAL: "proved by the serial number that was foretold",
-    IdentityFrom.HEADER: "proved by the product header in its flash",
-    IdentityFrom.OTP: "proved by its one-time-programmable memory",
-    IdentityFrom.JOURNAL: "proved by the journal of an unfinished update and what the flash still holds",
-    IdentityFrom.PERSON: "not proven; a person said so",
-    IdentityFrom.NONE: "not known",
-}
-
-
 def _bundle_words(bundle: Bundle) -> list[str]:
     manifest = bundle.manifest
     lines = [
@@ -438,7 +332,7 @@ def _receipt_words(receipt: Receipt) -> list[str]:
     return [
         first,
         f"  version      {was} -> {receipt.to_version}",
-        f"  identity     {_IDENTITY_WORDS[receipt.identity]}",
+        f"  identity     {IDENTITY_WORDS[receipt.identity]}",
         f"  written      {_written_words(receipt)}",
         f"  signed by    {', '.join(receipt.signed_by)} (manifest {receipt.manifest_sha256[:16]}...)",
         f"  took         {sum(ms for _, ms in receipt.steps) / 1000:.1f} s ({receipt.clock} time), "

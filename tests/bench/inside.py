@@ -57,6 +57,7 @@ class Run:
     bundle: str
     image: str
     read_back: bool = False  # dfu-util: upload and compare afterwards
+    download: bool = True  # dfu-util: else it only uploads
     limit_s: int = 600
 
 
@@ -169,13 +170,16 @@ def by_updater(run: Run, folder: Path, bus: Bus) -> Times:
 
 
 def _by_dfu_util(run: Run, folder: Path) -> Times:
+    """`dfu-util -D`, with `-U` and `cmp` after it; or `-U` alone."""
     image = folder / run.image
     size = image.stat().st_size
     target = ["dfu-util", "-d", "0483:df11", "-a", "0"]
-    download = ["timeout", str(run.limit_s), *target, "-s", FLASH, "-D", str(image)]
-    done, seconds = _timed(lambda: _command(download))
-    upload_s = compare_s = 0.0
-    if run.read_back and done.returncode == 0:
+    status, seconds, said, upload_s, compare_s = 0, 0.0, "", 0.0, 0.0
+    if run.download:
+        download = ["timeout", str(run.limit_s), *target, "-s", FLASH, "-D", str(image)]
+        done, seconds = _timed(lambda: _command(download))
+        status, said = done.returncode, done.stdout[-300:]
+    if run.read_back and status == 0:
         back = Path("/tmp") / UPLOADED
         back.unlink(missing_ok=True)
         upload = [*target, "-s", f"{FLASH}:{size}", "-U", str(back)]
@@ -186,12 +190,12 @@ def _by_dfu_util(run: Run, folder: Path) -> Times:
         case=run.case,
         host=run.host,
         board=run.board,
-        exit_status=done.returncode,
+        exit_status=status,
         seconds=seconds,
         upload_s=upload_s,
         compare_s=compare_s,
         steps_ms={},
-        said=done.stdout[-300:],
+        said=said,
     )
 
 
