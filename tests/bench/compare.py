@@ -47,6 +47,9 @@ SERVER_STOPS_WITHIN_S = 60
 BLOCK = 2048
 READ_S = -(-SIZE // BLOCK) * 0.001 + SIZE / KIB * 0.001
 """One bare read-back by the USB model: a ms for each block, and one for each KiB."""
+_WRITTEN = SECTOR + 16 * KIB
+TWO_SECTORS_S = 2.0 + 0.4 + _WRITTEN / 4 * 64e-6 + _WRITTEN / BLOCK * 0.003 + _WRITTEN / KIB * 0.001
+"""Erase (128 and 16 KB, DS8626 table 40, typical at x8), program (64 us a word), and the USB of the write."""
 _PRODUCTS = {F405: "bench-gadget", "3v3": "bench-gadget-3v3", H743: "bench-widget"}
 
 
@@ -280,10 +283,15 @@ def model_words(seconds: Mapping[tuple[str, str], float]) -> list[str]:
         beside = seconds.get((case, "dfu-util"), base)
         ratio = f"  {took_s / beside:6.3f} of dfu-util's" if host == "updater" and beside else ""
         lines.append(f"{case:<40}{host:<10}{took_s:8.2f}{ratio}")
-    if (same_s := seconds.get((SAME, "updater"))) is not None:
-        ratio_read = same_s / READ_S
-        verdict = "ok" if ratio_read <= 1.1 else "MISSED"
-        lines.append(f"unchanged / one bare read-back  {ratio_read:6.3f} (goal: at most 1.10: {verdict})")
+    same_s, one_s = seconds.get((SAME, "updater")), seconds.get((ONE, "updater"))
+    limits = {}
+    if same_s is not None:
+        limits["unchanged / one bare read-back"] = same_s / READ_S
+    if same_s is not None and one_s is not None:
+        limits["one sector / (read-back + erase and write of two)"] = one_s / (same_s + TWO_SECTORS_S)
+    for text, found in limits.items():
+        verdict = "ok" if found <= 1.1 else "MISSED"
+        lines.append(f"{text:<52}{found:6.3f} (goal: at most 1.10: {verdict})")
     return lines
 
 
@@ -329,10 +337,8 @@ def goals(measured: Mapping[tuple[str, str], Measured]) -> list[dict[str, Any]]:
         goal("supply range set / dfu-util -D without", _beside(ours, zero), 0.6)
     same = get(SAME)
     if (ours := get(ONE)) and same:
-        written = SECTOR + 16 * KIB
-        write_s = written / BLOCK * 0.003 + written / KIB * 0.001
-        bound = same.median_s + ours.device_s + write_s
-        goal("one sector / (read-back + device's time + USB of the write)", ours.median_s / bound, 1.1)
+        bound = same.median_s + TWO_SECTORS_S
+        goal("one sector / (read-back + erase and write of two by the model)", ours.median_s / bound, 1.1)
     if same:
         goal("unchanged: USB time, enumeration included / one bare read-back", same.usb_s / READ_S, None)
     if same and (theirs := get(SAME, "dfu-util")):
