@@ -395,7 +395,7 @@ def test_a_cable_pulled_at_any_transfer_is_made_good_by_the_same_command(desk: D
 def test_a_stall_or_an_error_status_at_any_transfer_is_survived(
     desk: Desk, kind: str, exits: set[int]
 ) -> None:
-    for at in range(1, transfers_of_a_write(desk) + 1, 3):
+    for at in range(1, transfers_of_a_write(desk) + 1, 6):
         plug_in(desk)
         desk.fault(kind, at)
         said = write(desk, EIGHT, "0x80:77")
