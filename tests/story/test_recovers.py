@@ -52,7 +52,7 @@ def test_a_self_powered_device_cut_off_at_any_transfer_is_finished_by_the_same_c
 ) -> None:
     file = newest(desk, product)
     seen = set()
-    for at in spread(transfers(desk, product), 12):
+    for at in spread(transfers(desk, product), 24):
         desk.plug_in(product)
         desk.fault("cut-after", at)
         said = desk.install(file)
