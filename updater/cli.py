@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from updater import __version__
+from updater.benchcli import add_options as add_bench_options
+from updater.benchcli import add_parser as add_station
+from updater.benchcli import install_every
 from updater.errors import Bug, Cancelled, StorageFailed, UpdaterError, Usage
 from updater.otpcli import add_parser as add_otp
 
@@ -101,6 +104,7 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_device_commands(commands, shared, one)
+    add_station(commands, shared, hands=_hands)
     add_otp(commands, shared, one, hands=_hands)
     _add_file_and_link_commands(commands, shared)
     _add_demo(commands, with_lab=with_lab)
@@ -121,6 +125,7 @@ def _add_device_commands(commands: _Commands, shared: _Parser, one: _Parser) -> 
     install.add_argument("--yes", action="store_true", help="answer the one question with yes")
     install.add_argument("--again", action="store_true", help="install the version that is there already")
     install.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+    add_bench_options(install)
     install.set_defaults(run=_install)
 
 
@@ -232,6 +237,8 @@ def _install(args: argparse.Namespace, face: Face) -> int:
     with _hands(args) as hands:
         request = request_for(args.what, hands.home.vendor)
         request = with_options(request, device=args.device, as_product=args.as_product, again=args.again)
+        if args.all:
+            return install_every(args, hands, face, request)
         return install(hands, face, request, yes=args.yes, dry=args.dry_run)
 
 

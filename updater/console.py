@@ -19,7 +19,7 @@ from updater.host import Home, read_file
 from updater.job import Hands, Prepared, Request
 from updater.links import Link, format_code, format_link, format_page, parse_code, parse_link, parse_page
 from updater.policy import OpenedFrom
-from updater.report import Line, offer_line, receipt_line
+from updater.report import Line, Receipt, offer_line, receipt_line
 from updater.store import Store
 from updater.terminal import Face
 from updater.update import check_may_write, dry_run, find_device, perform, prepare
@@ -157,8 +157,7 @@ def install(
         receipt = perform(hands, prepared, face.emit)
     # from here on the device is done: neither Ctrl-C nor a closed pipe changes what is true
     with suppress(KeyboardInterrupt, OSError, ValueError):
-        name = f"{hands.now:%Y%m%d-%H%M%S}-{receipt.product}-{receipt.to_version}"
-        kept_at = kept(hands.store, name, receipt_line(receipt), face)
+        kept_at = kept(hands.store, receipt_name(hands.now, receipt), receipt_line(receipt), face)
         face.receipt(receipt, kept_at if say_where else None)
         if receipt.exit_status == NotConfirmed.exit_status:
             face.say(NotConfirmed.advice)
@@ -186,6 +185,11 @@ def _ask_once(face: Face, prepared: Prepared, *, yes: bool) -> None:
         face.say(f"{question} yes")
     elif not face.ask(question):
         raise Cancelled("the question was not answered with yes")
+
+
+def receipt_name(now: datetime, receipt: Receipt) -> str:
+    """How a receipt is called in the state folder; several boards may be done in the same second."""
+    return f"{now:%Y%m%d-%H%M%S}-{receipt.product}-{receipt.to_version}-on-{receipt.device.port}"
 
 
 def kept(store: Store, name: str, line: Line, face: Face) -> str | None:

@@ -52,15 +52,16 @@ def carry_out(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> Don
     """Enter the ROM, flash, leave. The journal is on the disk before the device is touched at all."""
     connected = prepared.connected
     attached = still_there(hands.bus, connected, hands.home.vendor, hands.silicon)
-    diary = _Diary(hands, prepared, steps.notice)
-    try:
-        done = _enter_and_flash(hands, prepared, plan, steps, attached, diary)
-    except UpdaterError as error:
-        if error.device_is is DeviceIs.RUNS_OLD:  # it was seen to run: nothing is unfinished
-            hands.store.drop_journal(connected.facts.port)
-        raise
-    hands.store.drop_journal(connected.facts.port)
-    return done
+    with hands.store.at_work(connected.facts.port):
+        diary = _Diary(hands, prepared, steps.notice)
+        try:
+            done = _enter_and_flash(hands, prepared, plan, steps, attached, diary)
+        except UpdaterError as error:
+            if error.device_is is DeviceIs.RUNS_OLD:  # it was seen to run: nothing is unfinished
+                hands.store.drop_journal(connected.facts.port)
+            raise
+        hands.store.drop_journal(connected.facts.port)
+        return done
 
 
 def _enter_and_flash(
@@ -141,7 +142,7 @@ class _Diary:
         self._store, self._notice = hands.store, notice
         self.continues = any(
             (earlier.port == facts.port or earlier.product == prepared.product.id)
-            for earlier in hands.store.journals()
+            for earlier in hands.store.left_behind(facts.port)
         )
         self._chip = hands.silicon.by_id(facts.chip or "")
         self._journal = Journal(

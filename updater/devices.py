@@ -40,23 +40,35 @@ def look_around(
     bus: Bus, vendor: Vendor, silicon: Silicon, journals: Sequence[Journal] = ()
 ) -> tuple[Connected, ...]:
     """All devices that could be this vendor's, ordered by port path. Nothing is written to any."""
-    applications = {usb for product in vendor.products for usb in product.usb}
-    found = []
     lookalikes = {row.usb for row in silicon.lookalike}
-    for attached in bus.attached({*applications, *lookalikes, ROM_USB}):
-        blank = DeviceFacts(name=attached.usb, port=attached.port, usb=attached.usb, mode=Mode.OTHER)
-        try:
-            if attached.usb in applications:
-                facts = application_facts(attached, vendor, silicon)
-            else:
-                facts = rom_facts(bus, attached, vendor, silicon, journals)
-        except CannotOpen as error:
-            mode = Mode.APPLICATION if attached.usb in applications else Mode.ROM
-            facts = replace(blank, mode=mode, problem=error.problem)
-        except (WireError, UsbFailed):
-            continue  # it went away while we looked
-        found.append(Connected(attached, facts))
-    return tuple(found)
+    attached = bus.attached({*application_ids(vendor), *lookalikes, ROM_USB})
+    looks = (look_at(bus, one, vendor, silicon, journals) for one in attached)
+    return tuple(one for one in looks if one is not None)
+
+
+def application_ids(vendor: Vendor) -> set[str]:
+    """The "vid:pid" of all running applications of this vendor."""
+    return {usb for product in vendor.products for usb in product.usb}
+
+
+def look_at(
+    bus: Bus, attached: Attached, vendor: Vendor, silicon: Silicon, journals: Sequence[Journal] = ()
+) -> Connected | None:
+    """This one device and nothing beside it; None when it went away while we looked."""
+    is_application = attached.usb in application_ids(vendor)
+    try:
+        if is_application:
+            facts = application_facts(attached, vendor, silicon)
+        else:
+            facts = rom_facts(bus, attached, vendor, silicon, journals)
+    except CannotOpen as error:
+        mode = Mode.APPLICATION if is_application else Mode.ROM
+        facts = DeviceFacts(
+            name=attached.usb, port=attached.port, usb=attached.usb, mode=mode, problem=error.problem
+        )
+    except (WireError, UsbFailed):
+        return None
+    return Connected(attached, facts)
 
 
 def application_facts(attached: Attached, vendor: Vendor, silicon: Silicon) -> DeviceFacts:

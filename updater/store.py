@@ -83,6 +83,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._at_work: set[str] = set()
 
     @property
     def channel_folder(self) -> Path:
@@ -93,6 +94,20 @@ class Store:
         """All unfinished updates."""
         found = (_read(path, Journal) for path in sorted((self.folder / "journal").glob("*.json")))
         return tuple(journal for journal in found if journal is not None)
+
+    def left_behind(self, port: str) -> tuple[Journal, ...]:
+        """The unfinished updates as this port sees them: what other lanes are at work on is none."""
+        others = self._at_work - {port}
+        return tuple(journal for journal in self.journals() if journal.port not in others)
+
+    @contextmanager
+    def at_work(self, port: str) -> Iterator[None]:
+        """An update goes on on this port: for the other lanes its journal is none that was left behind."""
+        self._at_work.add(port)
+        try:
+            yield
+        finally:
+            self._at_work.discard(port)
 
     def keep_journal(self, journal: Journal) -> None:
         """Remember an unfinished update. Raises `StorageFailed`."""

@@ -86,10 +86,10 @@ def _read_line(prompt: str) -> str:
 
 
 class JsonFace(_Answers):
-    """JSON lines for programs, by the contract in `docs/json.md`."""
+    """JSON lines for programs, by the contract in `docs/json.md`. `port`: of which of several devices."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out or sys.stdout
+    def __init__(self, out: TextIO | None = None, *, port: str | None = None) -> None:
+        self._out, self._port = out or sys.stdout, port
         self._totals: dict[Step, int | None] = {}
         self._remaining_ms: int | None = None
 
@@ -101,7 +101,8 @@ class JsonFace(_Answers):
             self._remaining_ms = event.remaining_ms
             self._write(progress_line(event, self._totals.get(event.step)))
         elif isinstance(event, Noticed):
-            self.say(f"Note: {event.text}")
+            where = f"port {self._port}: " if self._port else ""
+            self.say(f"Note: {where}{event.text}")
 
     def devices(self, found: Iterable[DeviceFacts], *, explain: bool) -> None:  # noqa: ARG002 - the sources are always in
         for facts in found:
@@ -137,6 +138,8 @@ class JsonFace(_Answers):
         self._write(error_line(error))
 
     def _write(self, line: Line) -> None:
+        if self._port is not None:
+            line = {**line, "port": self._port}
         print(json.dumps(line), file=self._out, flush=True)
 
 
@@ -218,7 +221,7 @@ class TerminalFace(_Answers):
         blocks = []
         for facts in found:
             rows = device_rows(facts, explain=explain)
-            blocks.append([facts.name, *(_folded(f"  {name:<11} {text}", indent=14) for name, text in rows)])
+            blocks.append([facts.name, *(folded(f"  {name:<11} {text}", indent=14) for name, text in rows)])
         print("\n\n".join("\n".join(block) for block in blocks), flush=True)
 
     def bundle(self, bundle: Bundle) -> None:
@@ -231,7 +234,7 @@ class TerminalFace(_Answers):
         self._say_plan(text)
 
     def _say_plan(self, lines: Iterable[str]) -> None:
-        self.say("\n".join(["The plan:", *(_folded(f"  {line}", indent=12) for line in lines)]))
+        self.say("\n".join(["The plan:", *(folded(f"  {line}", indent=12) for line in lines)]))
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -246,8 +249,8 @@ class TerminalFace(_Answers):
 
     def error(self, error: UpdaterError) -> None:
         self._close_bar()
-        self.say(_folded(f"Error: {_sentence(error.message)}", indent=7))
-        self.say(_folded(f"What to do: {error.advice}", indent=12))
+        self.say(folded(f"Error: {sentence(error.message)}", indent=7))
+        self.say(folded(f"What to do: {error.advice}", indent=12))
 
 
 class _Remaining:
@@ -268,7 +271,7 @@ def _tick(bar: Any, remaining: _Remaining, closed: threading.Event) -> None:
         bar.set_postfix_str(remaining.words())
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """The message as a sentence. It may quote a file that nobody signed: nothing that steers a terminal."""
     text = "".join(char if char.isprintable() else " " for char in text)
     first = text.split(" ", 1)[0]
@@ -277,7 +280,7 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _folded(text: str, *, indent: int) -> str:
+def folded(text: str, *, indent: int) -> str:
     """The text in lines that fit the screen, at most 100 columns; a pipe counts as 100."""
     folded = textwrap.wrap(
         text,

@@ -121,7 +121,7 @@ class Transcript:
             source=f"update of {hands.now:%Y-%m-%d %H:%M:%S} UTC, {hands.clock} clock",
             failed=failed,
         )
-        name = f"{hands.now:%Y%m%d-%H%M%S-%f}-{prepared.product.id}"
+        name = f"{hands.now:%Y%m%d-%H%M%S-%f}-{prepared.product.id}-on-{facts.port}"
         with suppress(StorageFailed):
             hands.store.keep_transcript(name, format_recording(recording))
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime
 
-from updater.channel import require_as_offered
 from updater.deed import Done, carry_out
 from updater.devices import (
     Connected,
@@ -23,20 +21,18 @@ from updater.devices import (
     product_of,
     told,
 )
-from updater.errors import NotConfirmed, NotTrusted, Refused, WrongDevice
-from updater.events import Emit, Event, Noticed, Step, StepDone
-from updater.facts import DeviceFacts, Mode
-from updater.gate import verify_bundle, verify_evidence, walk_roots
+from updater.errors import NotConfirmed, Refused, WrongDevice
+from updater.events import Emit, Event, Step, StepDone
+from updater.facts import DeviceFacts
 from updater.job import Hands, Prepared, Request
-from updater.manifest import Bundle
 from updater.passage import await_application, seen_without_answer
 from updater.plan import Plan, make_plan
-from updater.policy import Verdict, check_clock, floor_of, judge
 from updater.recognise import read_silicon
 from updater.report import Receipt, Result
 from updater.steps import Steps
+from updater.supply import Supply, judged
 from updater.transcript import kept_if_it_fails
-from updater.vendor import Kind, Product
+from updater.vendor import Kind
 
 REPLUG_NOW = "Unplug the device and plug it in again now."
 """What a person is told where the ROM cannot start the new program."""
@@ -47,6 +43,11 @@ def prepare(hands: Hands, request: Request, emit: Emit) -> Prepared:
 
     Raises any `UpdaterError` of exit statuses 2 to 8 and 13.
     """
+    return prepare_one(hands, request, find_device(hands, request), Supply(hands, request), emit)
+
+
+def prepare_one(hands: Hands, request: Request, connected: Connected, supply: Supply, emit: Emit) -> Prepared:
+    """What would be done with this device. Raises what `prepare` does."""
     steps: list[tuple[Step, int]] = []
 
     def heard(event: Event) -> None:
@@ -54,11 +55,11 @@ def prepare(hands: Hands, request: Request, emit: Emit) -> Prepared:
             steps.append((event.step, event.ms))
         emit(event)
 
-    connected = find_device(hands, request)
     product = product_of(connected.facts, hands.home.vendor)
     if request.product not in (None, product.id):
         raise WrongDevice(f"the link is for {request.product}, but the device is a {product.title}")
-    bundle, verdict = _genuine(hands, request, connected.facts, product, heard)
+    bundle = supply.bundle(product.id, heard)
+    verdict = judged(hands, request, connected.facts, product, bundle)
     plan = None
     if not verdict.nothing_to_do:
         plan = make_plan(connected.facts, bundle, product, behaviour_of(hands.silicon, connected.facts))
@@ -81,58 +82,17 @@ def find_device(hands: Hands, request: Request) -> Connected:
     vendor = hands.home.vendor
     journals = hands.store.journals()
     found = look_around(hands.bus, vendor, hands.silicon, journals)
-    one = choose(found, request.device, no_device(vendor, journals))
+    return as_told(hands, request, choose(found, request.device, no_device(vendor, journals)))
+
+
+def as_told(hands: Hands, request: Request, one: Connected) -> Connected:
+    """The device with what a person said of it. Raises `WrongDevice`, `UsbFailed` or `Usage`."""
     if request.as_product is None:
         return one
-    facts = told(one.facts, *parse_as(request.as_product, vendor), hands.silicon)
+    facts = told(one.facts, *parse_as(request.as_product, hands.home.vendor), hands.silicon)
     if facts.chip != one.facts.chip:  # only with the product's name it is clear what to read
         facts = read_silicon(hands.bus, one.attached, facts, hands.silicon)
     return Connected(one.attached, facts)
-
-
-def _genuine(
-    hands: Hands, request: Request, facts: DeviceFacts, product: Product, emit: Emit
-) -> tuple[Bundle, Verdict]:
-    """The bundle, through the gate and the policy."""
-    offer, data = None, request.data
-    if data is None:
-        offer = hands.site.offer(product.id, request.channel, request.version)
-        data = hands.site.download(offer, emit)
-    steps = Steps(emit, hands.bus.clock)
-    with steps.whole(Step.CHECK):
-        known, root = hands.site.known_roots(), hands.home.embedded_root
-        bundle = verify_bundle(data, embedded_root=root, known_roots=known, now=hands.now)
-        if offer is not None:
-            require_as_offered(offer, bundle.manifest)
-        _check_clock(hands.now, bundle.manifest.created, emit, online=offer is not None)
-        newest_root = walk_roots(root, bundle.root_chain).root
-        seen = (verify_evidence(kept, newest_root) for kept in hands.store.evidence(product.id))
-        floor = floor_of(
-            product.id,
-            evidence=[manifest for manifest in seen if manifest is not None],
-            reported=facts.security_counter,
-        )
-        verdict = judge(
-            bundle,
-            product=product,
-            facts=facts,
-            floor=floor,
-            opened_from=request.opened_from,
-            channel=request.channel if request.data is None else None,
-            # a device in its ROM does not run what it holds: the plan finds out that nothing differs
-            again=request.again or facts.mode is Mode.ROM,
-        )
-    return bundle, verdict
-
-
-def _check_clock(now: datetime, created: date, emit: Emit, *, online: bool) -> None:
-    """With a clock that is years behind nothing online ever looks expired: then there is no freshness."""
-    doubt = check_clock(now, created)
-    if doubt is None:
-        return
-    if online and now.date() < created:
-        raise NotTrusted(doubt, advice="Correct this computer's date, and run the command again.")
-    emit(Noticed(doubt))
 
 
 def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,11 +59,16 @@ _MOST_ALTERNATES = 8
 
 
 class Clock(Protocol):
-    """Time as a device's wire sees it; the lab has one that jumps."""
+    """Time as a device's wire sees it; the lab has one that jumps.
+
+    Several threads that share it say so with `together`: the lab's jumps only when all of them sleep.
+    """
 
     def now_ms(self) -> float: ...
 
     def sleep_ms(self, ms: float) -> None: ...
+
+    def together(self) -> AbstractContextManager[None]: ...
 
 
 class WallClock:
@@ -74,6 +79,9 @@ class WallClock:
 
     def sleep_ms(self, ms: float) -> None:
         time.sleep(ms / 1000)
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,10 @@ class Bus:
         self.listener: Listener | None = None
         self.on_wait: Callable[[], None] = lambda: None
         self._backend = backend or _libusb()
+
+    def beside(self) -> Bus:
+        """The same ports for another lane: whoever listens there hears nothing of what is said here."""
+        return Bus(self._backend, self.clock, self.serial)
 
     def attached(self, wanted: Collection[str]) -> tuple[Attached, ...]:
         """The devices whose "vid:pid" is wanted, ordered by port path. Raises `UsbFailed`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.bench.compare import CASES, compare
 from tests.bench.faults import fault_table
 from tests.bench.flash import flash_table, start_table
+from tests.bench.lanes import lanes_table
 from tests.bench.silicon import JOB_KIB, silicon_table
 
 
@@ -37,6 +38,10 @@ def main() -> None:
     faults.add_argument("--points", type=int, default=4, help="how many points of each kind of fault")
     faults.add_argument("--json", type=Path, metavar="FILE")
     faults.set_defaults(run=lambda args: fault_table(points=args.points, json_file=args.json))
+    lanes = commands.add_parser("lanes", help="`install --all` on several boards beside one, in real time")
+    lanes.add_argument("--boards", type=int, nargs="+", default=[1, 4, 8, 16], metavar="N")
+    lanes.add_argument("--kib", type=int, default=128, help="how much each board is flashed with")
+    lanes.set_defaults(run=lambda args: lanes_table(counts=args.boards, kib=args.kib))
     args = parser.parse_args()
     args.run(args)
 

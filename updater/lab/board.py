@@ -6,6 +6,7 @@ the clock's. Everything that outlives a command is in `Board.record()` and the t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -90,6 +91,7 @@ class Board:
         self._foreign_identity = False
         self._endpoint0: Endpoint0 | None = None
         self._violations: list[str] = []
+        self._once = threading.RLock()
         memory.read_protected = record.read_protected
         memory.flash.write_protected = frozenset(record.write_protected)
         self._start(record.state, record.rom)
@@ -424,11 +426,12 @@ class Board:
 
     def _reset_by_application(self) -> None:
         """An application that needs one more reset makes it as soon as it is on the bus: it is gone again."""
-        due_ms = self._ready_at_ms + RESETS_ITSELF_AFTER_MS
-        if self._resets_itself and self.clock.now_ms() >= due_ms:
-            self._resets_itself = False
-            self._enumerate(BoardState.APPLICATION, at_ms=due_ms)
-        self._do_what_is_due()
+        with self._once:  # whoever looks at the bus sees all boards, also from another thread
+            due_ms = self._ready_at_ms + RESETS_ITSELF_AFTER_MS
+            if self._resets_itself and self.clock.now_ms() >= due_ms:
+                self._resets_itself = False
+                self._enumerate(BoardState.APPLICATION, at_ms=due_ms)
+            self._do_what_is_due()
 
     def _do_what_is_due(self) -> None:
         due = self._due

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import ClassVar, Literal, Protocol
 
 from updater.errors import Usage
@@ -26,21 +28,60 @@ class Clock(Protocol):
         """Let `ms` milliseconds of the device's time pass."""
         ...
 
+    def together(self) -> AbstractContextManager[None]:
+        """This thread is one of several that share this time."""
+        ...
+
 
 class VirtualClock:
-    """Time that passes only when somebody sleeps: a 20-second erase takes no time at all."""
+    """Time that passes only when somebody sleeps: a 20-second erase takes no time at all.
+
+    Threads that live `together` on it share one time: while one of them is awake it stands still, and when
+    the last one goes to sleep it jumps to the next awakening.
+    """
 
     kind: ClassVar[Literal["virtual", "real"]] = "virtual"
 
     def __init__(self) -> None:
         self._now_ms = 0.0
+        self._together: set[threading.Thread] = set()
+        self._until_ms: dict[threading.Thread, float] = {}  # who sleeps
+        self._turn = threading.Condition()
 
     def now_ms(self) -> float:
         return self._now_ms
 
     def sleep_ms(self, ms: float) -> None:
-        if ms > 0:
+        if ms > 0 and self._together:
+            self._sleep_together(ms)
+        elif ms > 0:
             self._now_ms += ms
+
+    def _sleep_together(self, ms: float) -> None:
+        me = threading.current_thread()
+        with self._turn:
+            until_ms = self._until_ms[me] = self._now_ms + ms
+            while self._now_ms < until_ms:
+                next_ms = min(self._until_ms.values())
+                if self._together <= self._until_ms.keys() and next_ms > self._now_ms:
+                    self._now_ms = next_ms
+                    self._turn.notify_all()
+                else:
+                    self._turn.wait()
+            del self._until_ms[me]
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """No time passes while this thread is awake. It must not wait for another but by sleeping here."""
+        me = threading.current_thread()
+        with self._turn:
+            self._together.add(me)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._together.discard(me)
+                self._turn.notify_all()
 
 
 class RealClock:
@@ -72,6 +113,10 @@ class RealClock:
             started_s = time.monotonic()
             time.sleep(wanted_s - paid_s)
             self._debt.overslept_s += time.monotonic() - started_s - (wanted_s - paid_s)
+
+    def together(self) -> AbstractContextManager[None]:
+        """The machine's time passes for all alike."""
+        return nullcontext()
 
 
 class _Debt(threading.local):
