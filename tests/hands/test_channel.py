@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import gc
 import json
+import os
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
@@ -256,6 +259,61 @@ def test_a_state_folder_that_cannot_be_used_is_said_so(
     site = UpdateSite(vendor, demo_vendor.root, tmp_path / "file" / "state")
     with pytest.raises(StorageFailed):
         site.offer("demo-widget", Channel.STABLE, None)
+
+
+@pytest.fixture
+def no_links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The state folder is on FAT, which knows neither kind of link (symlink(2) and link(2): EPERM)."""
+    state = tmp_path / "state"
+
+    def on_fat(real: Callable[..., None]) -> Callable[..., None]:
+        def link(source: str, target: str, **how: object) -> None:
+            if state in Path(target).parents:
+                raise PermissionError(errno.EPERM, "Operation not permitted", source, None, target)
+            real(source, target, **how)
+
+        return link
+
+    for name in ("symlink", "link"):
+        monkeypatch.setattr(os, name, on_fat(getattr(os, name)))
+    return state
+
+
+def test_a_state_folder_on_a_stick_that_knows_no_links_will_do(
+    start: Callable[[], UpdateSite], no_links: Path, demo_vendor: DemoVendor
+) -> None:
+    site = start()
+    offer = site.offer("demo-widget", Channel.STABLE, None)
+    assert site.download(offer, silent) == demo_vendor.bundle("demo-widget-1.1.0")
+    assert site.known_roots() == (demo_vendor.root,)
+    kept = {str(file.relative_to(no_links / "metadata")) for file in no_links.rglob("*.json")}
+    assert {"timestamp.json", "snapshot.json", "targets.json", "root_history/1.root.json"} <= kept
+
+
+def test_on_a_stick_too_an_older_state_of_the_site_is_refused(
+    start: Callable[[], UpdateSite], no_links: Path, own_copy: Path, demo_vendor: DemoVendor
+) -> None:
+    before = (own_copy / "metadata/timestamp.json").read_bytes()
+    Site(folder=own_copy, online=demo_vendor.signer("online"), now=NOW).publish()
+    start().offer("demo-widget", Channel.STABLE, None)
+    (own_copy / "metadata/timestamp.json").write_bytes(before)
+    with pytest.raises(NotTrusted, match="cannot be trusted"):
+        start().offer("demo-widget", Channel.STABLE, None)
+    assert (no_links / "metadata/timestamp.json").read_bytes() != before
+
+
+def test_what_is_borrowed_for_a_stick_is_given_back(
+    start: Callable[[], UpdateSite], no_links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    borrowed = tmp_path / "temporary"
+    borrowed.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(borrowed))
+    site = start()
+    site.offer("demo-widget", Channel.STABLE, None)
+    assert len(list(borrowed.iterdir())) == 1
+    del site
+    gc.collect()
+    assert list(borrowed.iterdir()) == []
 
 
 def test_damaged_files_in_the_state_folder_are_fetched_again(
