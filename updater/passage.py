@@ -88,6 +88,12 @@ def prove_again(
             f"the bootloader on port {facts.port} did not answer: {facts.unread}",
             device_is=DeviceIs.IN_BOOTLOADER,
         )
+    if facts.refused is not None:
+        raise WrongDevice(
+            f"the device that arrived on port {facts.port} contradicts itself. {facts.refused}",
+            advice="Connect only the device that is to be updated, and run the same command.",
+            device_is=DeviceIs.IN_BOOTLOADER,
+        )
     if facts.product is None and is_proved_by_serial(proved, silicon):
         facts = replace(proved, mode=Mode.ROM, usb=ROM_USB, identity=IdentityFrom.SERIAL)
     if as_told is not None:
