@@ -173,11 +173,12 @@ class Desk:
             **board,
         )
 
-    def sells(self, *chips: str, others: tuple[str, ...] = (), **described: Any) -> None:
+    def sells(self, *chips: str, **described: Any) -> None:
         """The updater of a vendor whose product, the gizmo, is made with one of these chips.
 
-        `others` are products that are described alike; else it is the only one.
+        `others` are the names of products that are described alike; else it is the only one.
         """
+        others: tuple[str, ...] = described.pop("others", ())
         self._chips = chips
         folder = self.state.parent / "own-vendor"
         folder.mkdir(exist_ok=True)

@@ -159,17 +159,16 @@ def await_application(
     """
     within_ms = max(REPLUGGED_WITHIN_MS if plan.replug_because else 0, plan.back_within_ms)
     deadline = bus.clock.now_ms() + within_ms
-    answer: DeviceFacts | None = None
-    while (left := deadline - bus.clock.now_ms()) > 0:
+    while True:
+        left = max(deadline - bus.clock.now_ms(), 0.0)  # none left: one last look, for the PC may have slept
         try:
             attached = bus.wait_for(port, product.usb, left)
             answer = application_facts(attached, vendor, silicon) if attached else None
         except (WireError, UsbFailed, CannotOpen):
             answer = None  # it is still starting
-        if answer is not None and answer.product == product.id:
-            break
+        if left == 0 or (answer is not None and answer.product == product.id):
+            return answer
         bus.clock.sleep_ms(_ASK_AGAIN_MS)
-    return answer
 
 
 def seen_without_answer(bus: Bus, facts: DeviceFacts) -> DeviceFacts:
