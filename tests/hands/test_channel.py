@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import gc
 import json
-import os
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from tuf.api.metadata import Metadata, Root
 
 from bundles.demo.make import DemoVendor
 from bundles.site import BIN_BITS, Site
+from tests.fat import knows_no_links
 from tests.hands.web import LOGIN_PAGE, Page, Web, serve
 from updater.channel import UpdateSite, require_as_offered
 from updater.errors import NetworkFailed, NoSuchRelease, NotTrusted, StorageFailed
@@ -263,20 +262,9 @@ def test_a_state_folder_that_cannot_be_used_is_said_so(
 
 @pytest.fixture
 def no_links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The state folder is on FAT, which knows neither kind of link (symlink(2) and link(2): EPERM)."""
-    state = tmp_path / "state"
-
-    def on_fat(real: Callable[..., None]) -> Callable[..., None]:
-        def link(source: str, target: str, **how: object) -> None:
-            if state in Path(target).parents:
-                raise PermissionError(errno.EPERM, "Operation not permitted", source, None, target)
-            real(source, target, **how)
-
-        return link
-
-    for name in ("symlink", "link"):
-        monkeypatch.setattr(os, name, on_fat(getattr(os, name)))
-    return state
+    """The state folder is on FAT, which knows neither kind of link."""
+    knows_no_links(monkeypatch, tmp_path / "state")
+    return tmp_path / "state"
 
 
 def test_a_state_folder_on_a_stick_that_knows_no_links_will_do(
