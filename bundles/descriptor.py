@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from updater.errors import Refused, Usage
-from updater.facts import Sector, Segment
+from updater.facts import HEADER_BYTES, Sector, Segment
 from updater.silicon import Chip, the_table
 from updater.vendor import Keep, Product, RecoveryKind, Vendor
 
@@ -35,6 +35,7 @@ def described_product(recipe: Recipe, vendor: Vendor) -> Product:
         )
     for image in recipe.images:
         _refuse_foreign_chips(image, product)
+    _check_otp_record(product)
     return product
 
 
@@ -53,6 +54,19 @@ def _refuse_foreign_chips(image: RecipeImage, product: Product) -> None:
             f"{', '.join(product.chips)}",
             advice="Correct dev_ids in the recipe, or chips in vendor.toml.",
         )
+
+
+def _check_otp_record(product: Product) -> None:
+    """A record that lies in no chip's OTP memory would never be read. Raises Usage."""
+    record = product.otp_record
+    for chip in chips_made_with(product) if record else ():
+        assert record is not None
+        if chip.otp is None or not chip.otp.at <= record.address <= chip.otp.end - HEADER_BYTES:
+            raise Usage(
+                f"vendor.toml has an OTP record of {product.id} at 0x{record.address:08X}, but no known "
+                f"one-time-programmable memory of a {chip.title} holds {HEADER_BYTES} bytes there",
+                advice="Correct otp_record in vendor.toml; docs/integration.md says where it may lie.",
+            )
 
 
 def refuse_kept(image: RecipeImage, segments: Sequence[Segment], product: Product) -> None:

@@ -25,6 +25,7 @@ import pytest
 from bundles.demo.make import DemoVendor
 from tests.hands.web import Web
 from tests.heads.bundle_kit import make_bundle, make_manifest, make_root
+from tests.small import Small
 from updater.channel import UpdateSite
 from updater.cli import build_parser, run
 from updater.dfu.words import Request
@@ -102,13 +103,17 @@ class Program:
 
 
 def program(
-    version: str, *places: tuple[int, int], stack: int = 0x2000_1000, revisions: tuple[str, ...] = ()
+    version: str,
+    *places: tuple[int, int],
+    stack: int = 0x2000_1000,
+    revisions: tuple[str, ...] = (),
+    product: str = GIZMO,
 ) -> Program:
     """A vector table, a product header, and bytes that look like code at these (address, length) places."""
-    noise = random.Random(f"{version} {revisions}")
+    noise = random.Random(f"{version} {revisions}" + (product if product != GIZMO else ""))
     parts = {address: bytearray(noise.randbytes(length)) for address, length in places or ((FLASH, 6_000),)}
     header = ProductHeader(
-        product=GIZMO, hardware="A", version=parse_version(version), security_counter=1
+        product=product, hardware="A", version=parse_version(version), security_counter=1
     ).pack()
     first = parts[FLASH]
     first[:8] = stack.to_bytes(4, "little") + (FLASH + 0x201).to_bytes(4, "little")
@@ -169,7 +174,11 @@ class Desk:
         )
 
     def sells(self, *chips: str, **described: Any) -> None:
-        """The updater of a vendor whose only product, the gizmo, is made with one of these chips."""
+        """The updater of a vendor whose product, the gizmo, is made with one of these chips.
+
+        `others` are the names of products that are described alike; else it is the only one.
+        """
+        others: tuple[str, ...] = described.pop("others", ())
         self._chips = chips
         folder = self.state.parent / "own-vendor"
         folder.mkdir(exist_ok=True)
@@ -186,9 +195,11 @@ class Desk:
         } | described
         lines = [
             *("schema = 1", 'kind = "demo"', 'name = "Gizmo Works"', 'support = "help@gizmo.invalid"'),
-            *('repository = "http://127.0.0.1:9/"', "[link]", 'scheme = "gizmo-update"', "[[product]]"),
-            *(f"{key} = {_toml(value)}" for key, value in product.items()),
+            *('repository = "http://127.0.0.1:9/"', "[link]", 'scheme = "gizmo-update"'),
         ]
+        for number, name in enumerate((GIZMO, *others), start=3):
+            own = product | ({"id": name, "number": number, "title": name.title()} if number > 3 else {})
+            lines += ["[[product]]", *(f"{key} = {_toml(value)}" for key, value in own.items())]
         (folder / "vendor.toml").write_text("\n".join(lines), "utf-8")
         (folder / "root.json").write_bytes(_own_root())
         self._patch.setenv("UPDATER_VENDOR", str(folder))
@@ -218,13 +229,20 @@ class Desk:
         path.write_bytes(make_bundle(manifest, roots={1: _own_root()}, files=files))
         return str(path)
 
-    def plug_in_gizmo(self, chip: str, runs: Program | None, *, name: str = "board1", **board: Any) -> None:
-        """A gizmo with this chip; `runs` None: it was never programmed."""
-        product = LabProduct(
-            product=GIZMO, hardware="A", title="Gizmo", usb="1209:0003", header_address=HEADER_AT
+    def plug_in_gizmo(
+        self, chip: str, runs: Program | None, *, name: str = "board1", product: str = GIZMO, **board: Any
+    ) -> None:
+        """A gizmo (or a product described alike) with this chip; `runs` None: it was never programmed."""
+        described = LabProduct(
+            product=product, hardware="A", title="Gizmo", usb="1209:0003", header_address=HEADER_AT
         )
         segments = runs.segments if runs else ()
-        add_board(self.lab, chip=chip, name=name, product=product, segments=segments, **board)
+        add_board(self.lab, chip=chip, name=name, product=described, segments=segments, **board)
+
+    def has_small_chips(self, scale: int = 32) -> None:
+        """The whole silicon table, on both sides, with sectors of so much less: see `tests.small`."""
+        for user in ("updater.silicon", "updater.lab.shelf", "updater.devicewords"):
+            self._patch.setattr(f"{user}.the_table", Small(scale, 1).table)
 
     def rom_does(self, **symptoms: Any) -> None:
         """The ROMs on this desk do this, whatever the table says of them."""

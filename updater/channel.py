@@ -7,9 +7,13 @@ one from a stick. Foreign exceptions end here.
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 import time
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,6 +83,7 @@ class UpdateSite:
         self._folder = folder
         self._fetcher = fetcher
         self._client: Updater | None = None
+        self._borrowed: Path | None = None
 
     def offer(self, product: str, channel: Channel, version: Version | None) -> Offer:
         """The channel's release of this version, or its current one for None.
@@ -86,8 +91,8 @@ class UpdateSite:
         Raises NoSuchRelease when the site lists none.
         """
         path = f"{channel}/{product}/{version or 'current'}.fwb"
-        with _in_our_words():
-            target = self._refreshed().get_targetinfo(path)
+        with _in_our_words(), self._refreshed() as client:
+            target = client.get_targetinfo(path)
         if target is None:
             which = f"version {version} of" if version else "a release of"
             raise NoSuchRelease(f"{self._vendor.name} does not offer {which} {product!r} in {channel}")
@@ -97,8 +102,7 @@ class UpdateSite:
         """The bytes of an offer, exactly those that the site's metadata names. Not yet through the gate."""
         began = time.monotonic()
         emit(StepStarted(Step.DOWNLOAD, offer.length))
-        with _in_our_words():
-            client = self._refreshed()
+        with _in_our_words(), self._refreshed() as client:
             target = client.get_targetinfo(offer.target_path)
             if target is None or target.hashes.get("sha256") != offer.sha256:
                 raise NotTrusted("the update site does not list this release any more")
@@ -139,21 +143,65 @@ class UpdateSite:
             self._fetcher = SiteFetcher(self._vendor.repository, loopback_http=plain)
         return self._fetcher
 
-    def _refreshed(self) -> Updater:
-        if self._client is None:
-            for name in ("metadata", "downloads"):
-                (self._folder / name).mkdir(parents=True, exist_ok=True)
-            client = Updater(
-                metadata_dir=str(self._folder / "metadata"),
-                metadata_base_url=f"{self._vendor.repository}metadata/",
-                target_base_url=f"{self._vendor.repository}targets/",
-                fetcher=self._site_fetcher(),
-                config=UpdaterConfig(max_root_rotations=ROOT_STEP_LIMIT),
-                bootstrap=self._embedded_root,
-            )
-            client.refresh()
-            self._client = client
-        return self._client
+    @contextmanager
+    def _refreshed(self) -> Iterator[Updater]:
+        """tuf's client, which has looked at the site once. What it learns is in our folder when this ends."""
+        try:
+            if self._client is None:
+                for name in ("metadata", "downloads"):
+                    (self._folder / name).mkdir(parents=True, exist_ok=True)
+                client = self._new_client()
+                client.refresh()
+                self._client = client
+            yield self._client
+        except BaseException:
+            with suppress(OSError):  # why it failed is what the person must know
+                self._bring_back()
+            raise
+        self._bring_back()
+
+    def _new_client(self) -> Updater:
+        """A client in our folder, or where that cannot hold links in one that is seeded from it.
+
+        tuf's client makes a link and cannot do without; FAT, which is what most USB sticks have, knows
+        none. If our folder has another fault, bringing back shows it.
+        """
+        ours = self._folder / "metadata"
+        try:
+            return self._client_in(ours)
+        except OSError:
+            if self._borrowed is None:
+                self._borrowed = Path(tempfile.mkdtemp(prefix="updater-"))  # for this account alone
+                weakref.finalize(self, shutil.rmtree, self._borrowed, ignore_errors=True)
+            _copy_changed(ours, self._borrowed)
+            return self._client_in(self._borrowed)
+
+    def _client_in(self, folder: Path) -> Updater:
+        return Updater(
+            metadata_dir=str(folder),
+            metadata_base_url=f"{self._vendor.repository}metadata/",
+            target_base_url=f"{self._vendor.repository}targets/",
+            fetcher=self._site_fetcher(),
+            config=UpdaterConfig(max_root_rotations=ROOT_STEP_LIMIT),
+            bootstrap=self._embedded_root,
+        )
+
+    def _bring_back(self) -> None:
+        """Our folder remembers what was seen, or an older state of the site would be believed next time."""
+        if self._borrowed is not None:
+            _copy_changed(self._borrowed, self._folder / "metadata")
+
+
+def _copy_changed(source: Path, target: Path) -> None:
+    """The metadata files of one folder into another, each whole or not at all; links are left out."""
+    for file in source.rglob("*.json"):
+        copy = target / file.relative_to(source)
+        if file.is_symlink() or (copy.is_file() and copy.read_bytes() == file.read_bytes()):
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        temporary = copy.with_name(f"{copy.name}.new")
+        shutil.copyfile(file, temporary)
+        os.replace(temporary, copy)
 
 
 def require_as_offered(offer: Offer, manifest: Manifest) -> None:

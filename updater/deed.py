@@ -28,11 +28,11 @@ from updater.errors import (
 from updater.eta import Forecast
 from updater.events import Step
 from updater.facts import HEADER_BYTES, DeviceFacts, Mode
-from updater.flashing import Contents, Flasher, Possible
+from updater.flashing import Flasher, Possible
 from updater.job import Hands, Prepared
 from updater.passage import check_arrival, prove_again, still_there
 from updater.plan import Plan, make_plan
-from updater.recognise import contradicting_header, lasting_serial, rom_silicon
+from updater.recognise import contradicting_header, contradicting_record, lasting_serial, rom_silicon
 from updater.steps import Steps
 from updater.store import Journal
 from updater.usbio import Attached
@@ -79,9 +79,12 @@ def _enter_and_flash(
         flasher = Flasher(wire, steps, diary)
         with _said_plainly(hands, prepared, flasher, plan):
             facts = rom_silicon(facts, wire, hands.silicon)
+            _refuse_another(
+                contradicting_record(facts, prepared.product, hands.home.vendor, wire, hands.silicon)
+            )
             final = _confirmed_plan(hands, prepared, plan, facts)
             contents = flasher.look(final, through=_ends_of_headers(hands.home.vendor))
-            _check_content(hands, prepared, contents)
+            _refuse_another(contradicting_header(facts, prepared.product, hands.home.vendor, contents))
             final = final.narrowed(contents, trust_blank=not diary.continues)
             forecast.decided(final.loads)
             if final.sectors:
@@ -111,10 +114,8 @@ def _ends_of_headers(vendor: Vendor) -> tuple[int, ...]:
     return tuple(one.header.address + HEADER_BYTES for one in vendor.products if one.header)
 
 
-def _check_content(hands: Hands, prepared: Prepared, contents: Contents) -> None:
-    """The last look before the first erase: the flash itself must not say that this is another product."""
-    facts, product = prepared.connected.facts, prepared.product
-    against = contradicting_header(facts, product, hands.home.vendor, contents)
+def _refuse_another(against: str | None) -> None:
+    """The last look before the first erase: the memory itself must not say that this is another product."""
     if against is not None:
         raise WrongDevice(
             f"this is not the device that it was taken for: {against}", device_is=DeviceIs.IN_BOOTLOADER

@@ -167,6 +167,7 @@ def told(facts: DeviceFacts, product: Product, hardware: str | None, silicon: Si
 
     Raises `WrongDevice` when the device contradicts the person.
     """
+    _require_no_contradiction(facts)
     if facts.product is not None:
         if facts.product != product.id or (hardware and facts.hardware and facts.hardware != hardware):
             raise WrongDevice(f"you said {product.id}, but the device says that it is a {facts.product}")
@@ -179,6 +180,14 @@ def told(facts: DeviceFacts, product: Product, hardware: str | None, silicon: Si
     )
 
 
+def _require_no_contradiction(facts: DeviceFacts) -> None:
+    if facts.refused is not None:
+        raise WrongDevice(
+            f"the device on port {facts.port} contradicts itself. {facts.refused}",
+            advice="Nothing was changed. Ask the vendor what this board is, and show them this message.",
+        )
+
+
 def product_of(facts: DeviceFacts, vendor: Vendor) -> Product:
     """Which product this is. Raises `CannotOpen`, `UsbFailed`, `WrongDevice` or `UnknownDevice`."""
     if facts.problem is not None:
@@ -188,6 +197,7 @@ def product_of(facts: DeviceFacts, vendor: Vendor) -> Product:
             f"the bootloader on port {facts.port} did not answer: {facts.unread}",
             device_is=DeviceIs.IN_BOOTLOADER,
         )
+    _require_no_contradiction(facts)
     product = vendor.product(facts.product) if facts.product else None
     if product is not None:
         return product

@@ -33,7 +33,7 @@ def device_rows(facts: DeviceFacts, *, explain: bool) -> list[tuple[str, str]]:
 def _running(facts: DeviceFacts) -> str:
     if facts.mode is Mode.APPLICATION:
         return "its application" if facts.product else "an application that does not say what it is"
-    if facts.refused:
+    if facts.refused and facts.mode is Mode.OTHER:
         return "a bootloader that is not an STM32's own"
     return "its bootloader (ROM)" if facts.mode is Mode.ROM else "something that this updater does not know"
 

@@ -88,6 +88,12 @@ def prove_again(
             f"the bootloader on port {facts.port} did not answer: {facts.unread}",
             device_is=DeviceIs.IN_BOOTLOADER,
         )
+    if facts.refused is not None:
+        raise WrongDevice(
+            f"the device that arrived on port {facts.port} contradicts itself. {facts.refused}",
+            advice="Connect only the device that is to be updated, and run the same command.",
+            device_is=DeviceIs.IN_BOOTLOADER,
+        )
     if facts.product is None and is_proved_by_serial(proved, silicon):
         facts = replace(proved, mode=Mode.ROM, usb=ROM_USB, identity=IdentityFrom.SERIAL)
     if as_told is not None:
@@ -153,17 +159,16 @@ def await_application(
     """
     within_ms = max(REPLUGGED_WITHIN_MS if plan.replug_because else 0, plan.back_within_ms)
     deadline = bus.clock.now_ms() + within_ms
-    answer: DeviceFacts | None = None
-    while (left := deadline - bus.clock.now_ms()) > 0:
+    while True:
+        left = max(deadline - bus.clock.now_ms(), 0.0)  # none left: one last look, for the PC may have slept
         try:
             attached = bus.wait_for(port, product.usb, left)
             answer = application_facts(attached, vendor, silicon) if attached else None
         except (WireError, UsbFailed, CannotOpen):
             answer = None  # it is still starting
-        if answer is not None and answer.product == product.id:
-            break
+        if left == 0 or (answer is not None and answer.product == product.id):
+            return answer
         bus.clock.sleep_ms(_ASK_AGAIN_MS)
-    return answer
 
 
 def seen_without_answer(bus: Bus, facts: DeviceFacts) -> DeviceFacts:

@@ -1,9 +1,9 @@
 """Who answers in a bootloader, and how do we know (docs/decisions/0006).
 
 In the ROM every STM32 looks alike. Its descriptors leave some rows of the silicon table; its bootloader ID
-may leave one. The product is proved by the serial that was foretold, by a product header in flash, or by a
-journal together with sectors that still hold what the journal recorded; else a person must say it, and the
-receipt will say so. What only looks like an STM32's ROM is named and left alone.
+may leave one. The product is proved by the serial that was foretold, by a product header in flash, by an OTP
+record, or by a journal together with sectors that still hold what the journal recorded; else a person must
+say it, and the receipt will say so. What only looks like an STM32's ROM is named and left alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from updater.dfu.words import Vanished, WireError
 from updater.errors import DeviceIs, UsbFailed
 from updater.facts import HEADER_BYTES, DeviceFacts, IdentityFrom, Mode, ProductHeader, RomFacts
 from updater.plan import is_blank
+from updater.records import disagreement, read_record
 from updater.silicon import Chip, Silicon
 from updater.store import Journal
 from updater.usbio import Attached, Bus, Wire, read_rom_facts, read_shown
@@ -171,19 +172,26 @@ def _recognised(
     rows = [row for row in silicon.chip if row.id in facts.chips]
     pace = _careful_pace(rows, silicon)
     possible = [product for product in vendor.products if set(facts.chips) & set(product.chips)]
-    for header in _headers(wire, pace, possible):
+    header = _header(wire, pace, possible)
+    record = read_record(wire, pace, rows, facts.rom.regions if facts.rom else (), possible)
+    if header is not None and record is not None and disagreement(header, record):
+        both = (
+            f"Its flash says that it is a {header.product}, hardware {header.hardware}, and its one-time-"
+            f"programmable memory that it is a {record.product}, hardware {record.hardware}."
+        )
+        return replace(facts, refused=both)
+    if header is not None:
         runs = not is_blank(wire.run(read_if_allowed(rows[0].flash.address, 8, pace)) or b"")
-        product = vendor.product(header.product)
         facts = replace(
             facts,
-            name=product.title if product else facts.name,
-            product=header.product,
-            hardware=header.hardware,
             version=header.version if runs else None,
             security_counter=header.security_counter,
             identity=IdentityFrom.HEADER,
         )
-        return rom_silicon(of_product(facts, product, silicon), wire, silicon) if product else facts
+        return _of_header(facts, header, wire, silicon, vendor)
+    if record is not None:  # its version and counter are those with which the board was made
+        facts = replace(facts, identity=IdentityFrom.OTP)
+        return _of_header(facts, record, wire, silicon, vendor)
     for journal in journals:
         product = next((one for one in possible if one.id == journal.product), None)
         proof = _journal_proof(facts, wire, silicon, pace, journal) if product else None
@@ -205,12 +213,27 @@ def of_product(facts: DeviceFacts, product: Product, silicon: Silicon) -> Device
     return _narrowed(facts, [row for row in silicon.chip if row.id in possible])
 
 
-def _headers(wire: Wire, pace: Pace, possible: Iterable[Product]) -> Iterable[ProductHeader]:
+def _of_header(
+    facts: DeviceFacts, header: ProductHeader, wire: Wire, silicon: Silicon, vendor: Vendor
+) -> DeviceFacts:
+    """The facts of a device of which a header or a record says which product it is, known to us or not."""
+    product = vendor.product(header.product)
+    facts = replace(
+        facts,
+        name=product.title if product else facts.name,
+        product=header.product,
+        hardware=header.hardware,
+    )
+    return rom_silicon(of_product(facts, product, silicon), wire, silicon) if product else facts
+
+
+def _header(wire: Wire, pace: Pace, possible: Iterable[Product]) -> ProductHeader | None:
     addresses = {product.header.address for product in possible if product.header}
     for address in sorted(addresses):
         header = ProductHeader.parse(wire.run(read_if_allowed(address, HEADER_BYTES, pace)) or b"")
         if header is not None:
-            yield header
+            return header
+    return None
 
 
 def _journal_proof(
@@ -283,4 +306,22 @@ def contradicting_header(
                 return f"its flash holds the program of a {header.product}"
             if facts.hardware is not None and header.hardware != facts.hardware:
                 return f"its flash holds the program of hardware {header.hardware}, not {facts.hardware}"
+    return None
+
+
+def contradicting_record(
+    facts: DeviceFacts, product: Product, vendor: Vendor, wire: Wire, silicon: Silicon
+) -> str | None:
+    """What an OTP record says against this open device being this product, in words; None for nothing."""
+    chip = silicon.by_id(facts.chip or "")
+    if chip is None or facts.rom is None:
+        return None
+    fitting = [one for one in vendor.products if chip.id in one.chips]
+    record = read_record(wire, _pace(facts, chip, silicon), (chip,), facts.rom.regions, fitting)
+    if record is None:
+        return None
+    if record.product != product.id:
+        return f"its one-time-programmable memory says that it is a {record.product}"
+    if facts.hardware is not None and record.hardware not in ("", facts.hardware):
+        return f"its one-time-programmable memory says hardware {record.hardware}, not {facts.hardware}"
     return None

@@ -152,6 +152,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     address: Address
 
 
+class OtpRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where in one-time-programmable memory a record lies that has the fields of the product header."""
+
+    address: Address
+
+
 class Recovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to get back after an update that was cut off, with the steps in words."""
 
@@ -186,6 +192,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     hardware: Annotated[tuple[Hardware, ...], Meta(min_length=1)]
     ways: tuple[Way, ...] = ()
     header: Header | None = None
+    otp_record: OtpRecord | None = None
     recovery: Recovery = Recovery(kind=RecoveryKind.NONE)
     back_within_ms: Milliseconds = 10_000
     supply_mv: Annotated[int, Meta(ge=1600, le=3700)] | None = None

@@ -16,7 +16,7 @@ from updater.container import read_container, write_container
 from updater.errors import NotTrusted, Refused, Usage
 from updater.gate import verify_bundle
 from updater.manifest import ImageFor
-from updater.vendor import Keep, Recovery, RecoveryKind, Vendor
+from updater.vendor import Keep, OtpRecord, Recovery, RecoveryKind, Vendor
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RECIPES = Path(__file__).parents[2] / "bundles" / "demo" / "recipes"
@@ -189,6 +189,29 @@ def test_kept_data_in_a_sector_of_its_own_is_fine(recipe: Recipe, demo_vendor: D
     vendor = changed(demo_vendor.vendor, keep=(Keep(address=0x08020000, length=0x1000),))
     unchecked = build(recipe, RECIPES, [demo_vendor.root])
     assert build(recipe, RECIPES, [demo_vendor.root], vendor=vendor) == unchecked
+
+
+def test_an_otp_record_where_the_chip_has_no_such_memory_is_refused(
+    recipe: Recipe, demo_vendor: DemoVendor
+) -> None:
+    vendor = changed(demo_vendor.vendor, otp_record=OtpRecord(address=0x1FF0F000))
+    with pytest.raises(Usage, match=r"OTP record of demo-widget at 0x1FF0F000, but no known .* STM32H74"):
+        build(recipe, RECIPES, [demo_vendor.root], vendor=vendor)
+
+
+@pytest.mark.parametrize(("address", "fits"), [(0x1FFF7800, True), (0x1FFF79D4, True), (0x1FFF79D5, False)])
+def test_an_otp_record_must_lie_in_the_data_as_a_whole(
+    demo_vendor: DemoVendor, address: int, fits: bool
+) -> None:
+    """The F405 has 512 bytes from 0x1FFF7800 on (RM0090); a record has 44."""
+    recipe = parse_recipe((RECIPES / "demo-gadget-1.1.0.toml").read_bytes())
+    gadget = msgspec.structs.replace(demo_vendor.vendor.products[1], otp_record=OtpRecord(address=address))
+    vendor = msgspec.structs.replace(demo_vendor.vendor, products=(gadget,))
+    if fits:
+        assert build(recipe, RECIPES, [demo_vendor.root], vendor=vendor)
+        return
+    with pytest.raises(Usage, match="no known one-time-programmable memory"):
+        build(recipe, RECIPES, [demo_vendor.root], vendor=vendor)
 
 
 def test_a_product_without_recovery_needs_the_signers_word(recipe: Recipe, demo_vendor: DemoVendor) -> None:

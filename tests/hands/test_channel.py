@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import shutil
 import tomllib
@@ -17,6 +18,7 @@ from tuf.api.metadata import Metadata, Root
 
 from bundles.demo.make import DemoVendor
 from bundles.site import BIN_BITS, Site
+from tests.fat import knows_no_links
 from tests.hands.web import LOGIN_PAGE, Page, Web, serve
 from updater.channel import UpdateSite, require_as_offered
 from updater.errors import NetworkFailed, NoSuchRelease, NotTrusted, StorageFailed
@@ -256,6 +258,50 @@ def test_a_state_folder_that_cannot_be_used_is_said_so(
     site = UpdateSite(vendor, demo_vendor.root, tmp_path / "file" / "state")
     with pytest.raises(StorageFailed):
         site.offer("demo-widget", Channel.STABLE, None)
+
+
+@pytest.fixture
+def no_links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The state folder is on FAT, which knows neither kind of link."""
+    knows_no_links(monkeypatch, tmp_path / "state")
+    return tmp_path / "state"
+
+
+def test_a_state_folder_on_a_stick_that_knows_no_links_will_do(
+    start: Callable[[], UpdateSite], no_links: Path, demo_vendor: DemoVendor
+) -> None:
+    site = start()
+    offer = site.offer("demo-widget", Channel.STABLE, None)
+    assert site.download(offer, silent) == demo_vendor.bundle("demo-widget-1.1.0")
+    assert site.known_roots() == (demo_vendor.root,)
+    kept = {str(file.relative_to(no_links / "metadata")) for file in no_links.rglob("*.json")}
+    assert {"timestamp.json", "snapshot.json", "targets.json", "root_history/1.root.json"} <= kept
+
+
+def test_on_a_stick_too_an_older_state_of_the_site_is_refused(
+    start: Callable[[], UpdateSite], no_links: Path, own_copy: Path, demo_vendor: DemoVendor
+) -> None:
+    before = (own_copy / "metadata/timestamp.json").read_bytes()
+    Site(folder=own_copy, online=demo_vendor.signer("online"), now=NOW).publish()
+    start().offer("demo-widget", Channel.STABLE, None)
+    (own_copy / "metadata/timestamp.json").write_bytes(before)
+    with pytest.raises(NotTrusted, match="cannot be trusted"):
+        start().offer("demo-widget", Channel.STABLE, None)
+    assert (no_links / "metadata/timestamp.json").read_bytes() != before
+
+
+def test_what_is_borrowed_for_a_stick_is_given_back(
+    start: Callable[[], UpdateSite], no_links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    borrowed = tmp_path / "temporary"
+    borrowed.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(borrowed))
+    site = start()
+    site.offer("demo-widget", Channel.STABLE, None)
+    assert len(list(borrowed.iterdir())) == 1
+    del site
+    gc.collect()
+    assert list(borrowed.iterdir()) == []
 
 
 def test_damaged_files_in_the_state_folder_are_fetched_again(

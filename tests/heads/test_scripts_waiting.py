@@ -386,6 +386,40 @@ def test_after_the_wait_nothing_but_busy_or_done_is_accepted(state: int) -> None
         ).play(erase_with_stuck_busy(0x0810_0000, 4000))
 
 
+class Reading:
+    """A device whose n-th block of an UPLOAD takes as long as the list says; every block is zeros."""
+
+    def __init__(self, *block_ms: float) -> None:
+        self.block_ms, self.now_ms = list(block_ms), 0.0
+
+    def perform(self, wish: Wish) -> Answer:
+        if isinstance(wish, In) and wish.length == 6:
+            return Answer(bytes.fromhex(DNLOAD_IDLE), self.now_ms)
+        if isinstance(wish, In):
+            self.now_ms += self.block_ms.pop(0)
+            return Answer(bytes(wish.length), self.now_ms)
+        return Answer(b"", self.now_ms)
+
+
+HOUR_MS = 3_600_000.0
+
+
+@pytest.mark.parametrize("slept", range(4))
+@pytest.mark.parametrize("ms", [20_000.0, HOUR_MS])
+def test_a_computer_that_sleeps_while_it_reads_goes_on_reading(slept: int, ms: float) -> None:
+    blocks = [5.0] * 4
+    blocks[slept] = ms
+    assert drive(read(0x0800_0000, 16, SMALL), Reading(*blocks).perform) == bytes(16)
+
+
+def test_a_device_that_is_slow_at_every_block_is_given_up() -> None:
+    """40 blocks may take 500 x (10 + 40) ms; after 25 s the next one of 1 s is one too many."""
+    device = Reading(*[1_000.0] * 40)
+    with pytest.raises(TimedOut, match="too slow to be read"):
+        drive(read(0x0800_0000, 160, SMALL), device.perform)
+    assert device.now_ms == 26_000
+
+
 # ----------------------------------------------------------------------------------- no wait without an end
 
 DATA = bytes(range(16))

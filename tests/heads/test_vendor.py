@@ -17,6 +17,7 @@ from updater.vendor import (
     Exchange,
     Keep,
     Kind,
+    OtpRecord,
     RecoveryKind,
     SerialSend,
     Touch1200,
@@ -93,6 +94,12 @@ def test_what_is_left_out_is_the_careful_choice() -> None:
     assert (gadget.ways, gadget.header, gadget.supply_mv, gadget.keep) == ((), None, None, ())
 
 
+def test_an_otp_record_has_an_address() -> None:
+    text = with_("header = {", "otp_record = {address = 0x1FFF7800}\nheader = {")
+    assert parse_vendor(text).products[0].otp_record == OtpRecord(address=0x1FFF_7800)
+    assert parse_vendor(GOOD).products[0].otp_record is None
+
+
 def test_products_are_found_by_id_and_by_number() -> None:
     vendor = parse_vendor(GOOD)
     assert vendor.product("demo-gadget") is vendor.products[1]
@@ -126,6 +133,8 @@ def test_products_are_found_by_id_and_by_number() -> None:
         ('{kind = "dfu-detach"}', '{kind = "dfu-detach", baud = 1200}', "$.product[0].ways[0]"),
         ("{kind = ", "{sort = ", "$.product[0].ways[0]"),
         ("header = {address = 0x08000400}", 'header = {address = "x"}', "$.product[0].header.address"),
+        ("header = {", "otp_record = {at = 1}\nheader = {", "$.product[0].otp_record"),
+        ("header = {", "otp_record = {}\nheader = {", "$.product[0].otp_record"),
         ('kind = "boot-button"', 'kind = "hope"', "$.product[0].recovery.kind"),
         ("Hold BOOT while plugging in.", " ", "$.product[0].recovery.steps"),
         ("back_within_ms = 5000", "back_within_ms = 0", "$.product[0].back_within_ms"),

@@ -22,7 +22,10 @@ import platformdirs
 from tests.tools import find
 
 INIT = Path(__file__).with_name("init.sh")
-MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "vhci-hcd", "cdc-acm")
+MODULES = (
+    *("virtio_pci", "9pnet_virtio", "9p", "overlay", "vhci-hcd", "cdc-acm"),
+    *("loop", "vfat", "nls_cp437", "nls_ascii"),
+)
 HOST_TOOLS = ("apt-get", "dpkg", "depmod", "modprobe", "busybox", "cpio")
 DOWNLOAD_DEADLINE_S = 600
 TOOL_DEADLINE_S = 120

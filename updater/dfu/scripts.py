@@ -47,6 +47,9 @@ IDLE_DEADLINE_MS = 45_000
 READ_BLOCK_MS = 500
 """For the ceiling of a whole read: the slowest observed UPLOAD takes 31 ms per KiB (G0B0)."""
 
+DOZE_MS = 2_000
+"""So much of the time that one block took counts: a PC that slept in between is not a slow device."""
+
 COMMAND_MAX_MS = 2_000
 """A set-address is timed like the programming of one word; ROMs report up to 100 ms."""
 
@@ -281,15 +284,17 @@ def read(
     the device sends less than it was asked for.
     """
     yield from set_address(address, pace.polling)
-    asked = yield Out(Request.ABORT)
-    latest = asked.at_ms + READ_BLOCK_MS * (10 + length // pace.transfer_size)
+    began = yield Out(Request.ABORT)
+    at_ms, spent_ms = began.at_ms, 0.0
     data = bytearray()
     for block, at in enumerate(range(0, length, pace.transfer_size), FIRST_BLOCK):
         wanted = min(pace.transfer_size, length - at)
         answer = yield In(Request.UPLOAD, block, wanted)
         if len(answer.data) != wanted:
             raise ProtocolError(f"UPLOAD gave {len(answer.data)} of {wanted} bytes at 0x{address + at:08X}")
-        if answer.at_ms > latest:
+        took_ms, at_ms = answer.at_ms - at_ms, answer.at_ms
+        spent_ms += min(took_ms, DOZE_MS)
+        if spent_ms > READ_BLOCK_MS * (10 + length // pace.transfer_size):
             raise TimedOut("the bootloader is too slow to be read")
         data += answer.data
         if is_enough(answer.data):
