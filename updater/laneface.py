@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from updater.errors import NotConfirmed
 from updater.eta import left_in_words
-from updater.events import Event, Noticed, Progressed, StepStarted
+from updater.events import Event, Noticed, Progressed, Step, StepStarted
 from updater.lanes import Outcome
 from updater.plan import Plan
 from updater.report import Line
@@ -116,7 +116,8 @@ class _Bar:
         )  # fmt: skip
 
     def hear(self, event: Event) -> None:
-        if isinstance(event, (StepStarted, Progressed)):
+        takes_turns = isinstance(event, StepStarted) and event.step in (Step.WRITE, Step.VERIFY)
+        if isinstance(event, (StepStarted, Progressed)) and not takes_turns:
             self._bar.set_description_str(f"  {self._port:<8} {WORDS[event.step]:<24}")
         if isinstance(event, Progressed) and event.remaining_ms is not None:
             self._longest_ms = max(self._longest_ms, event.remaining_ms)

@@ -24,7 +24,7 @@ import usb.core
 
 from tests.faults.rows import Row
 from tests.heads.bundle_kit import make_bundle, make_manifest, make_root
-from updater import deed, update, usbio
+from updater import deed, supply, update, usbio
 from updater.channel import UpdateSite
 from updater.facts import HEADER_BYTES, DeviceFacts, ProductHeader, Sector, Segment, parse_version
 from updater.host import Home
@@ -272,9 +272,9 @@ def remembering() -> Iterator[None]:
     """Pure and slow functions of the updater answer the same question once; no transcript is kept."""
     with ExitStack() as stack:
         for module, name in (
-            (update, "verify_bundle"),
-            (update, "walk_roots"),
-            (update, "verify_evidence"),
+            (supply, "verify_bundle"),
+            (supply, "walk_roots"),
+            (supply, "verify_evidence"),
             (usbio, "parse_layout"),
             (Silicon, "behaviour"),
             (update, "make_plan"),
