@@ -16,6 +16,8 @@ from updater.benchcli import add_options as add_bench_options
 from updater.benchcli import add_parser as add_station
 from updater.benchcli import install_every
 from updater.errors import Bug, Cancelled, StorageFailed, UpdaterError, Usage
+from updater.linkcli import add_parser as add_links
+from updater.linkcli import is_link_call, outside_arguments
 from updater.otpcli import add_parser as add_otp
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from updater.terminal import Face
 
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-LINK = "--link"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,25 +40,24 @@ class _Parser(argparse.ArgumentParser):
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit status. Only --help and --version end with SystemExit."""
     face: Face | None = None
+    json = "--json" in arguments and not is_link_call(arguments)
     try:
-        args = (
-            _link_arguments(arguments)
-            if LINK in arguments[:1]
-            else build_parser(with_lab="lab" in arguments).parse_args(arguments)
-        )
+        args = outside_arguments(arguments, _hands)
+        if args is None:
+            args = build_parser(with_lab="lab" in arguments).parse_args(arguments)
         face = _face(json=getattr(args, "json", False))
         return int(args.run(args, face))
     except UpdaterError as error:
-        return _fail(face, error, json="--json" in arguments)
+        return _fail(face, error, json=json)
     except KeyboardInterrupt:
-        return _fail(face, Cancelled("the command was stopped"), json="--json" in arguments)
+        return _fail(face, Cancelled("the command was stopped"), json=json)
     except OSError as error:  # a closed pipe, a full disk behind stdout; work in progress guards itself
         return _fail(face, StorageFailed(f"the output cannot be written: {error.strerror}"), json=False)
     except Exception as error:
         import traceback
 
         traceback.print_exc()
-        return _fail(face, Bug(f"{type(error).__name__}: {error}"), json="--json" in arguments)
+        return _fail(face, Bug(f"{type(error).__name__}: {error}"), json=json)
 
 
 def _fail(face: Face | None, error: UpdaterError, *, json: bool) -> int:
@@ -71,13 +70,6 @@ def _face(*, json: bool) -> Face:
     from updater.terminal import JsonFace, TerminalFace
 
     return JsonFace() if json else TerminalFace()
-
-
-def _link_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """What the link handler gets: exactly `--link LINK`. argparse, and so any option, is never reached."""
-    if len(arguments) != 2:
-        raise Usage(f"{LINK} takes one link and nothing else")
-    return argparse.Namespace(link=arguments[1], lab=None, state=None, run=_open_link)
 
 
 def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
@@ -141,6 +133,8 @@ def _add_file_and_link_commands(commands: _Commands, shared: _Parser) -> None:
         "--version", dest="release", metavar="VERSION", help="this version instead of the newest"
     )
     link.set_defaults(run=_link)
+
+    add_links(commands, shared)
 
     report = commands.add_parser("report", parents=[shared], help="write a report for the vendor's support")
     report.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE, not to the screen")
@@ -240,14 +234,6 @@ def _install(args: argparse.Namespace, face: Face) -> int:
         if args.all:
             return install_every(args, hands, face, request)
         return install(hands, face, request, yes=args.yes, dry=args.dry_run)
-
-
-def _open_link(args: argparse.Namespace, face: Face) -> int:
-    """A link that somebody clicked: only a link, never a file or an option; the question is always asked."""
-    from updater.console import install, request_for_link
-
-    with _hands(args) as hands:
-        return install(hands, face, request_for_link(args.link, hands.home.vendor), yes=False)
 
 
 def _verify(args: argparse.Namespace, face: Face) -> int:

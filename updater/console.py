@@ -17,13 +17,23 @@ from updater.facts import Channel, parse_version
 from updater.gate import verify_bundle
 from updater.host import Home, read_file
 from updater.job import Hands, Prepared, Request
-from updater.links import Link, format_code, format_link, format_page, parse_code, parse_link, parse_page
+from updater.links import (
+    Link,
+    format_code,
+    format_link,
+    format_page,
+    is_code,
+    parse_code,
+    parse_link,
+    parse_page,
+)
 from updater.policy import OpenedFrom
 from updater.report import Line, Receipt, offer_line, receipt_line
 from updater.store import Store
 from updater.terminal import Face
 from updater.update import check_may_write, dry_run, find_device, perform, prepare
 from updater.vendor import Vendor
+from updater.what import SHORTCUT_LIMIT_BYTES, is_bundle, is_shortcut, link_in_shortcut, tidy
 
 BUNDLE_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -108,17 +118,49 @@ def request_for(what: str | None, vendor: Vendor) -> Request:
     """
     if what is None:
         return Request(opened_from=OpenedFrom.CHANNEL)
-    if what.startswith(f"{vendor.link.scheme}:"):
-        return request_for_link(what, vendor)
-    if what.startswith(("http://", "https://")):
-        return _from_link(parse_page(what, vendor.repository))
-    if what.endswith(".fwb") or _is_file(what):
+    if link := link_for(what, vendor):
+        return request_of(link)
+    if is_shortcut(what):
+        address = link_in_shortcut(read_file(Path(what), limit=SHORTCUT_LIMIT_BYTES))
+        return request_of(link_for(address, vendor) or parse_link(address, vendor.link.scheme))
+    if is_bundle(what) or _is_file(what):
+        _ask_which(what)
         data = read_file(Path(what), limit=BUNDLE_LIMIT_BYTES)
         return Request(opened_from=OpenedFrom.FILE, data=data)
     try:
         return Request(opened_from=OpenedFrom.CHANNEL, version=parse_version(what))
     except ValueError:
-        return _from_link(parse_code(what, vendor.numbers))
+        return request_of(parse_code(what, vendor.numbers))
+
+
+def link_of(what: str, vendor: Vendor) -> Link | None:
+    """What a text selects that is a link, a page or a short code, and not a file. Raises `Usage`."""
+    if is_bundle(what) or is_shortcut(what) or _is_file(what):
+        return None
+    return link_for(what, vendor) or parse_code(what, vendor.numbers)
+
+
+def link_for(text: str, vendor: Vendor) -> Link | None:
+    """What an update link or a landing page selects, also a pasted one; None for all else. Raises `Usage`."""
+    text = tidy(text)
+    if text.startswith(f"{vendor.link.scheme}:"):
+        return parse_link(text, vendor.link.scheme)
+    if text.startswith(("http://", "https://")):
+        return parse_page(text, vendor.repository)
+    return None
+
+
+def _ask_which(name: str) -> None:
+    """A file that is called like a version or a short code: which of the two was meant? Raises `Usage`."""
+    if not is_code(name):
+        try:
+            parse_version(name)
+        except ValueError:
+            return
+    raise Usage(
+        f"{name} is the name of a file here, and also a short code or a version",
+        advice=f"For the file, write it with its folder: {Path.cwd() / name}",
+    )
 
 
 def _is_file(name: str) -> bool:
@@ -128,12 +170,8 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def request_for_link(text: str, vendor: Vendor) -> Request:
-    """An update link of this vendor's scheme and nothing else. Raises `Usage`."""
-    return _from_link(parse_link(text, vendor.link.scheme))
-
-
-def _from_link(link: Link) -> Request:
+def request_of(link: Link) -> Request:
+    """What a link asks for, wherever it was written."""
     return Request(
         opened_from=OpenedFrom.LINK, channel=link.channel, version=link.version, product=link.product
     )

@@ -94,7 +94,7 @@ class Refused(UpdaterError):
     exit_status = 6
     means = (
         "refused by policy: older version, wrong channel, withdrawn, updater too old, no way to recover, "
-        "flash that is not known well enough"
+        "flash that is not known well enough, links that belong to another program"
     )
     advice = "Ask the vendor for an update that fits this device."
 

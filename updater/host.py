@@ -27,6 +27,16 @@ def is_frozen() -> bool:
     return bool(getattr(sys, "frozen", False))
 
 
+def is_elevated() -> bool:
+    """Whether this process was raised above the rights of who sits here, as far as one can tell."""
+    if sys.platform == "win32":
+        from updater.winaccount import is_elevated as is_raised
+
+        return is_raised()
+    raised_by = {"SUDO_UID", "PKEXEC_UID"} & os.environ.keys()
+    return os.geteuid() != os.getuid() or (os.geteuid() == 0 and bool(raised_by))
+
+
 def load_home() -> Home:
     """The vendor folder: UPDATER_VENDOR when running from source, else the one in the package.
 

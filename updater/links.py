@@ -18,11 +18,12 @@ from updater.facts import Channel, parse_version
 LINK_LIMIT_CHARS = 120
 LATEST = "latest"
 
-_TOKENS = re.compile(
+_TOKENS_RULE = (
     r"(?P<product>[a-z0-9][a-z0-9-]{0,31})/(?P<channel>stable|beta)/"
-    r"(?P<version>latest|[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5})",
-    re.ASCII,
+    r"(?P<version>latest|[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5})"
 )
+_TOKENS = re.compile(_TOKENS_RULE, re.ASCII)
+_ANY_LINK = re.compile(rf"[a-z][a-z0-9-]{{1,31}}://v1/{_TOKENS_RULE}/?", re.ASCII)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CHECK_MODULUS = 1021  # the largest prime that two characters hold: finds every wrong or swapped character
 _CODE_CHARS_LIMIT = 24
@@ -40,6 +41,24 @@ class Link:
     def tokens(self) -> str:
         """PRODUCT/CHANNEL/VERSION."""
         return f"{self.product}/{self.channel}/{self.version or LATEST}"
+
+
+def check_shape(text: str) -> None:
+    """Refuse what is no update link of any vendor. Raises `Usage`.
+
+    For the moment before anything else is known, the vendor included: no parser of options, no file and no
+    library sees a text that has not passed here.
+    """
+    if len(text) > LINK_LIMIT_CHARS or not _ANY_LINK.fullmatch(text):
+        raise _not_ours(text, "an update link")
+
+
+def parse_tokens(text: str) -> Link:
+    """Read PRODUCT/CHANNEL/VERSION, exactly as `Link.tokens` writes it. Raises `Usage`."""
+    link = _parse(text, "", "what a link selects")
+    if link.tokens != text:
+        raise _not_ours(text, "what a link selects")
+    return link
 
 
 def format_link(link: Link, scheme: str) -> str:
@@ -83,6 +102,26 @@ def parse_code(text: str, products: Mapping[int, str]) -> Link:
 
     `products` are the vendor's product ids by number. Raises `Usage`; a wrong code is never guessed at.
     """
+    number, channel, version = _decode(text)
+    if number not in products:
+        raise Usage(
+            "this code is for a product that this updater does not know",
+            advice="Get the newest updater from the vendor, or ask for the update as a file.",
+        )
+    return Link(product=products[number], channel=channel, version=version)
+
+
+def is_code(text: str) -> bool:
+    """Whether this is a short code, written without a mistake, whoever's product it is for."""
+    try:
+        _decode(text)
+    except Usage:
+        return False
+    return True
+
+
+def _decode(text: str) -> tuple[int, Channel, Version | None]:
+    """What a code says: product number, channel, version. Raises `Usage`."""
     code = _cleaned(text)
     bits = "".join(f"{_CROCKFORD.index(char):05b}" for char in code[:-2])
     channel = Channel.BETA if bits[8:9] == "1" else Channel.STABLE
@@ -90,12 +129,7 @@ def parse_code(text: str, products: Mapping[int, str]) -> Link:
     version = None if bits[9:10] == "1" else _version_in(bits[10:])
     if number == 0 or _encode(number, channel, version) != code:
         raise _mistyped()
-    if number not in products:
-        raise Usage(
-            "this code is for a product that this updater does not know",
-            advice="Get the newest updater from the vendor, or ask for the update as a file.",
-        )
-    return Link(product=products[number], channel=channel, version=version)
+    return number, channel, version
 
 
 def _parse(text: str, prefix: str, what: str) -> Link:

@@ -204,20 +204,25 @@ def _read(path: Path, kind: type[Journal]) -> Journal | None:
         return None
 
 
+def folder_of(state: Path, embedded_root: bytes) -> Path:
+    """The folder below `state` of one root of trust."""
+    return state / hashlib.sha256(embedded_root).hexdigest()[:16]
+
+
 @contextmanager
 def open_store(state: Path, embedded_root: bytes) -> Iterator[Store]:
     """Open (and make) the folder for this root below `state`, for this process alone.
 
     Raises `StorageFailed` when it cannot be made, or when another updater is using it.
     """
-    folder = state / hashlib.sha256(embedded_root).hexdigest()[:16]
+    folder = folder_of(state, embedded_root)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("wb")
     except OSError as error:
         raise StorageFailed(f"cannot use the state folder {folder}: {error.strerror}") from error
     with lock:
-        if not _lock(lock.fileno()):
+        if not try_lock(lock.fileno()):
             raise StorageFailed(
                 "another updater is at work with the same state folder",
                 advice="Wait until it is done, or close its window, and run the command again.",
@@ -228,7 +233,8 @@ def open_store(state: Path, embedded_root: bytes) -> Iterator[Store]:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
+        """Lock an open file for this process alone, without waiting; the lock goes with the process."""
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -238,7 +244,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
+        """Lock an open file for this process alone, without waiting; the lock goes with the process."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
