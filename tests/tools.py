@@ -19,15 +19,20 @@ DEBIAN_PACKAGE = {
     "busybox": "busybox-static",
     "cpio": "cpio",
     "depmod": "kmod",
+    "desktop-file-validate": "desktop-file-utils",
     "dfu-util": "dfu-util",
     "dpkg": "dpkg",
+    "gio": "libglib2.0-bin",
     "make": "make",
     "modprobe": "kmod",
     "objdump": "binutils",
     "qemu-system-arm": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
     "strip": "binutils",
+    "update-desktop-database": "desktop-file-utils",
     "usbip": "usbip",
+    "xdg-mime": "xdg-utils",
+    "xdg-open": "xdg-utils",
 }
 
 # Debian keeps depmod, modprobe and usbip here, and an ordinary user's PATH leaves it out.

@@ -92,7 +92,7 @@ def hand_over(folder: Path, link: Link) -> bool:
             asked = f"{_proof(secret, 'ask', link.tokens)} {link.tokens}\n"
             connection.sendall(asked.encode("ascii"))
             said = _line(connection, deadline)
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):  # the last: a port beyond 65535
         return False
     return hmac.compare_digest(said, _proof(secret, "got", link.tokens))
 

@@ -19,19 +19,7 @@ _OUR_COMMAND = re.compile(rf'"(?P<program>[^"]+)" {LINK_OPTION} "%1"')
 # a path without anything that one of the readers could take apart is ever written there.
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/+@-]+", re.ASCII)
 _NETWORK_FILE_SYSTEMS = frozenset(
-    {
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "afs",
-        "ceph",
-        "9p",
-        "fuse.sshfs",
-        "davfs",
-        "fuse.davfs2",
-    }
+    ["nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "fuse.sshfs", "davfs", "fuse.davfs2"]
 )
 _FLEETING_FILE_SYSTEMS = frozenset({"tmpfs", "ramfs", "iso9660", "udf"})
 _REMOVABLE_MOUNTS = ("/media", "/run/media")

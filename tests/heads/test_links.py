@@ -11,7 +11,18 @@ from semver import Version
 
 from updater.errors import Usage
 from updater.facts import Channel
-from updater.links import Link, format_code, format_link, format_page, parse_code, parse_link, parse_page
+from updater.links import (
+    Link,
+    check_shape,
+    format_code,
+    format_link,
+    format_page,
+    is_code,
+    parse_code,
+    parse_link,
+    parse_page,
+    parse_tokens,
+)
 
 SCHEME = "acme-fw"
 SITE = "https://update.acme.example/"
@@ -301,3 +312,68 @@ def test_a_text_is_a_code_only_if_it_would_be_written_again(text: str) -> None:
         return
     typed = text.upper().translate(str.maketrans("OIL", "011", "- "))
     assert format_code(link, int(link.product[1:])).replace("-", "") == typed
+
+
+# -- before and beside the vendor ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["acme-fw", "x1", "demo-update"])
+def test_a_link_of_any_vendor_has_the_shape_of_one(scheme: str) -> None:
+    check_shape(f"{scheme}://v1/demo-widget/stable/3.4.1")
+
+
+@pytest.mark.parametrize("text", ["x", "1a", "a" * 33, "a_b", "a.b", "-a", "a%b"])
+def test_the_scheme_itself_has_a_shape(text: str) -> None:
+    with pytest.raises(Usage):
+        check_shape(f"{text}://v1/demo-widget/stable/3.4.1")
+
+
+@given(
+    st.text(max_size=130)
+    | st.text(max_size=40).map("acme-fw://v1/".__add__)
+    | st.tuples(links, st.integers(0, 60), st.text(max_size=3)).map(
+        lambda t: format_link(t[0], SCHEME)[: t[1]] + t[2] + format_link(t[0], SCHEME)[t[1] :]
+    )
+)
+def test_what_has_not_the_shape_is_no_link_and_what_has_it_holds_nothing_dangerous(text: str) -> None:
+    try:
+        check_shape(text)
+    except Usage:
+        with pytest.raises(Usage):
+            parse_link(text, SCHEME)
+        return
+    assert len(text) <= 120
+    assert set(text) <= set("abcdefghijklmnopqrstuvwxyz0123456789-./:")
+    assert text.count(":") == 1
+
+
+@given(link=links)
+def test_tokens_are_read_as_they_were_written(link: Link) -> None:
+    assert parse_tokens(link.tokens) == link
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "demo-widget/stable/latest/", "/demo-widget/stable/latest", "demo-widget/stable", "--yes",
+     "demo-widget/stable/latest\n", "../x/stable/latest", GOOD, "/etc/passwd", "demo-widget/stable/01.0.0"],
+)  # fmt: skip
+def test_tokens_are_nothing_else(text: str) -> None:
+    with pytest.raises(Usage):
+        parse_tokens(text)
+
+
+@given(text=st.text(max_size=30) | st.text(ALPHABET + "-", max_size=14))
+def test_a_text_is_a_code_exactly_when_it_can_be_read_as_one(text: str) -> None:
+    try:
+        parse_code(text, dict.fromkeys(range(1, 256), "any"))
+    except Usage:
+        assert not is_code(text)
+    else:
+        assert is_code(text)
+
+
+@given(link=links)
+def test_link_page_and_code_carry_the_same(link: Link) -> None:
+    page = parse_page(format_page(link, SITE), SITE)
+    assert page == parse_link(format_link(link, SCHEME), SCHEME)
+    assert page == parse_code(format_code(link, number_of(link)), PRODUCTS)
