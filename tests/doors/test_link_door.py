@@ -43,7 +43,7 @@ def outside(
         monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
         status = run(arguments)
         said = capsys.readouterr()
-        return Said(status, said.out, said.err)
+        return Said(status, said.out, " ".join(said.err.split()))  # lines fold at the screen's width
 
     return start
 

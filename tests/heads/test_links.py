@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -377,3 +379,33 @@ def test_link_page_and_code_carry_the_same(link: Link) -> None:
     page = parse_page(format_page(link, SITE), SITE)
     assert page == parse_link(format_link(link, SCHEME), SCHEME)
     assert page == parse_code(format_code(link, number_of(link)), PRODUCTS)
+
+
+# -- the page for people ------------------------------------------------------------------------------
+
+
+def rows_of_the_page(pattern: str) -> list[tuple[str, str]]:
+    text = (Path(__file__).parents[2] / "docs" / "links.md").read_text("utf-8")
+    return re.findall(rf"^\| `({pattern})` \| (.+) \|$", text, re.MULTILINE)
+
+
+def test_the_examples_of_links_in_the_documentation_are_true() -> None:
+    rows = [row for row in rows_of_the_page(r"[A-Za-z-]+:.+") if not row[1].startswith("a click")]
+    rows = [(text, words) for text, words in rows if not text.startswith("https")]
+    assert len(rows) == 14
+    for text, words in rows:
+        if words == "refused":
+            with pytest.raises(Usage):
+                parse_link(text, "demo-update")
+        else:
+            assert parse_link(text, "demo-update").tokens.split("/") == words.split()
+
+
+def test_the_examples_of_codes_in_the_documentation_are_the_vectors() -> None:
+    rows = [row for row in rows_of_the_page(r"[0-9A-Z-]+") if row[1][0].isdigit()]
+    assert len(rows) == len(VECTORS)
+    for code, words in rows:
+        number, channel, version = words.split()
+        link = parse_code(code, {int(number): "any"})
+        assert link.tokens == f"any/{channel}/{version}"
+        assert format_code(link, int(number)) == code
