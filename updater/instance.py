@@ -2,7 +2,7 @@
 
 Only PRODUCT/CHANNEL/VERSION travels: never a path, an option or the link itself, and the receiver reads it
 again by the same grammar. Both sides know a secret from a file that only this account can read, and prove it
-by HMAC without sending it. Why so: docs/decisions/0014.
+by HMAC without sending it. Why so: docs/decisions/0015.
 
     client -> server   HMAC-SHA256(secret, "ask" tokens) in hex, a blank, tokens, a newline
     server -> client   HMAC-SHA256(secret, "got" tokens) in hex, a newline; or nothing
