@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -33,10 +34,11 @@ from tuf.api.metadata import TargetFile
 from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.updater import Updater
 
+from updater.doctor import Site
 from updater.errors import NetworkFailed, NoSuchRelease, NotTrusted, StorageFailed
 from updater.events import Emit, Progressed, Step, StepDone, StepStarted
 from updater.facts import Channel, parse_version
-from updater.fetch import FileChanged, LoginPage, SiteFetcher
+from updater.fetch import CertificateRefused, FileChanged, LoginPage, ProxyFailed, SiteFetcher
 from updater.manifest import COUNTER_LIMIT, Manifest
 from updater.vendor import Vendor
 
@@ -202,6 +204,33 @@ def _copy_changed(source: Path, target: Path) -> None:
         temporary = copy.with_name(f"{copy.name}.new")
         shutil.copyfile(file, temporary)
         os.replace(temporary, copy)
+
+
+def ask_site(vendor: Vendor, fetcher: SiteFetcher | None = None) -> tuple[Site, str, datetime | None]:
+    """Whether the update site answers, why not in words, and what it says the time is. Never raises.
+
+    Asks once for the one file that every TUF site has; nothing of it is read or believed.
+    """
+    mine = fetcher or SiteFetcher(vendor.repository, loopback_http=vendor.repository.startswith("http:"))
+    try:
+        date = mine.server_date(f"{vendor.repository}metadata/timestamp.json")
+    except LoginPage as error:
+        return Site.LOGIN_PAGE, str(error), None
+    except CertificateRefused as error:
+        return Site.CERTIFICATE, str(error), None
+    except ProxyFailed as error:
+        return Site.PROXY, str(error), None
+    except DownloadError as error:
+        return Site.NO_ANSWER, str(error), None
+    finally:
+        mine.close()
+    return Site.ANSWERS, "", _parsed_date(date)
+
+
+def _parsed_date(text: str | None) -> datetime | None:
+    with suppress(ValueError, TypeError):
+        return parsedate_to_datetime(text or "").astimezone(UTC)
+    return None
 
 
 def require_as_offered(offer: Offer, manifest: Manifest) -> None:

@@ -21,6 +21,7 @@ from updater.linkcli import is_link_call, outside_arguments
 from updater.otpcli import add_parser as add_otp
 
 if TYPE_CHECKING:
+    from updater.checkup import Surroundings
     from updater.facts import DeviceFacts, Segment
     from updater.job import Hands
     from updater.lab.application import LabProduct
@@ -46,7 +47,8 @@ def run(arguments: Sequence[str]) -> int:
         if args is None:
             args = build_parser(with_lab="lab" in arguments).parse_args(arguments)
         face = _face(json=getattr(args, "json", False))
-        return int(args.run(args, face))
+        with _logged(args):
+            return int(args.run(args, face))
     except UpdaterError as error:
         return _fail(face, error, json=json)
     except KeyboardInterrupt:
@@ -58,6 +60,23 @@ def run(arguments: Sequence[str]) -> int:
 
         traceback.print_exc()
         return _fail(face, Bug(f"{type(error).__name__}: {error}"), json=json)
+
+
+@contextmanager
+def _logged(args: argparse.Namespace) -> Iterator[None]:
+    """What stops a command is noted in the state folder's log, for a report to the vendor's support."""
+    try:
+        yield
+    except Exception as error:
+        import traceback
+
+        from updater.host import state_folder
+        from updater.logbook import note
+
+        what = error.message if isinstance(error, UpdaterError) else traceback.format_exc()
+        name = getattr(args.run, "__name__", "command").strip("_")
+        note(state_folder(getattr(args, "state", None)), f"{name}: {type(error).__name__}: {what}")
+        raise
 
 
 def _fail(face: Face | None, error: UpdaterError, *, json: bool) -> int:
@@ -136,8 +155,12 @@ def _add_file_and_link_commands(commands: _Commands, shared: _Parser) -> None:
 
     add_links(commands, shared)
 
+    doctor = commands.add_parser("doctor", parents=[shared], help="say what stands in the way of an update")
+    doctor.add_argument("--fix", action="store_true", help="do what it can about it, after asking")
+    doctor.set_defaults(run=_doctor)
+
     report = commands.add_parser("report", parents=[shared], help="write a report for the vendor's support")
-    report.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE, not to the screen")
+    report.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE, as a zip")
     report.add_argument(
         "--transcript", type=Path, metavar="FILE", help="write what was said in the last update that failed"
     )
@@ -171,8 +194,10 @@ def _add_demo(commands: _Commands, *, with_lab: bool) -> None:
 def _hands(args: argparse.Namespace) -> Iterator[Hands]:
     """Everything a conversation needs, on real USB or in a lab."""
     from updater.channel import UpdateSite
+    from updater.drivers import NoDriversNeeded
     from updater.host import lab_folder, load_home, state_folder, today
     from updater.job import Hands
+    from updater.osfacts import ComputersDrivers
     from updater.silicon import the_table
     from updater.store import open_store
     from updater.usbio import Bus
@@ -189,6 +214,7 @@ def _hands(args: argparse.Namespace) -> Iterator[Hands]:
             home=home,
             silicon=the_table(),
             now=today(),
+            drivers=NoDriversNeeded() if lab else ComputersDrivers(),
             virtual=lab is not None,
             clock=lab.clock.kind if lab else "real",
         )
@@ -261,26 +287,50 @@ def _link(args: argparse.Namespace, face: Face) -> int:
 
 
 def _report(args: argparse.Namespace, face: Face) -> int:
-    """Unlike the others it must also work where USB does not."""
     from updater.console import report
+
+    with _surroundings(args) as where:
+        return report(where, face, output=args.output, transcript=args.transcript)
+
+
+def _doctor(args: argparse.Namespace, face: Face) -> int:
+    from updater.console import doctor
+
+    with _surroundings(args) as where:
+        return doctor(where, face, fix=args.fix)
+
+
+@contextmanager
+def _surroundings(args: argparse.Namespace) -> Iterator[Surroundings]:
+    """For what must work where USB or the state folder does not, or while another updater is at work."""
+    from updater.channel import ask_site
+    from updater.checkup import Surroundings
     from updater.devices import look_around
-    from updater.host import lab_folder, load_home, state_folder
+    from updater.drivers import NoDriversNeeded
+    from updater.host import lab_folder, load_home, state_folder, today
+    from updater.osfacts import ComputersDrivers
     from updater.silicon import the_table
-    from updater.store import open_store
+    from updater.store import peek_store
     from updater.usbio import Bus
 
     home = load_home()
-    with (
-        open_store(state_folder(args.state), home.embedded_root) as store,
-        _lab_at(lab_folder(args.lab), args.real_time) as lab,
-    ):
+    store = peek_store(state_folder(args.state), home.embedded_root)
+    with _lab_at(lab_folder(args.lab), args.real_time) as lab:
 
         def look() -> list[DeviceFacts]:
             bus = Bus(lab.backend, lab.clock, lab.serial_ports) if lab else Bus()
             found = look_around(bus, home.vendor, the_table(), store.journals())
             return [one.facts for one in found]
 
-        return report(home, store, face, look, output=args.output, transcript=args.transcript)
+        yield Surroundings(
+            home=home,
+            store=store,
+            look=look,
+            now=today(),
+            drivers=NoDriversNeeded() if lab else ComputersDrivers(),
+            site=lambda: ask_site(home.vendor),
+            virtual=lab is not None,
+        )
 
 
 def _demo(args: argparse.Namespace, face: Face) -> int:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from semver import Version
 
+from updater.checkup import Surroundings, examine_at
 from updater.devices import look_around, no_device, product_of
-from updater.dossier import Look, newest_transcript, support_report, write_report
+from updater.dossier import as_text, as_zip, newest_transcript, report_parts, write_report
 from updater.errors import Cancelled, DeviceIs, NotConfirmed, StorageFailed, Usage
 from updater.facts import Channel, parse_version
 from updater.gate import verify_bundle
-from updater.host import Home, read_file
+from updater.host import DRIVER_FOLDER, Home, read_file
 from updater.job import Hands, Prepared, Request
 from updater.links import (
     Link,
@@ -27,10 +28,12 @@ from updater.links import (
     parse_link,
     parse_page,
 )
+from updater.mending import REPLUG, install_driver, install_rules
 from updater.policy import OpenedFrom
-from updater.report import Line, Receipt, offer_line, receipt_line
+from updater.report import Line, Receipt, diagnosis_line, offer_line, receipt_line
 from updater.store import Store
 from updater.terminal import Face
+from updater.udev import rules_file, rules_text
 from updater.update import check_may_write, dry_run, find_device, perform, prepare
 from updater.vendor import Vendor
 from updater.what import SHORTCUT_LIMIT_BYTES, is_bundle, is_shortcut, link_in_shortcut, tidy
@@ -93,22 +96,67 @@ def show_link(home: Home, face: Face, product_id: str, channel: Channel, version
     return 0
 
 
-def report(
-    home: Home, store: Store, face: Face, look: Look, *, output: Path | None, transcript: Path | None
-) -> int:
-    """`updater report`: what a vendor's support wants to see, on the screen or in a file."""
+def report(where: Surroundings, face: Face, *, output: Path | None, transcript: Path | None) -> int:
+    """`updater report`: what a vendor's support wants to see, on the screen or as one file to mail.
+
+    A name that ends in .txt gets one text, any other a zip.
+    """
     if transcript is not None:
-        write_report(transcript, newest_transcript(store))
+        write_report(transcript, newest_transcript(where.store).encode())
         text = f"The transcript of the last update that failed is in {transcript}."
         face.line({"type": "transcript", "file": str(transcript)}, text)
-    if output is not None:
-        write_report(output, support_report(home, store, look))
-        text = f"The report is in {output}. Read it, and send it to the vendor's support."
-        face.line({"type": "report", "file": str(output), "text": None}, text)
-    elif transcript is None:
-        text = support_report(home, store, look)
-        face.line({"type": "report", "file": None, "text": text}, text.rstrip())
+        if output is None:
+            return 0
+    parts = report_parts(where)
+    if output is None:
+        text = as_text(parts)
+        face.line({"type": "report", "file": None, "text": text, "inside": []}, text.rstrip())
+        return 0
+    face.say(f"This goes into {output}:")
+    for part in parts:
+        face.say(f"  {part.name:<44} {len(part.text.encode()):>9,} bytes")
+    write_report(output, as_text(parts).encode() if output.suffix.lower() == ".txt" else as_zip(parts))
+    inside = [{"name": part.name, "bytes": len(part.text.encode())} for part in parts]
+    text = f"The report is in {output}. Read it, and send it to {where.home.vendor.support}."
+    face.line({"type": "report", "file": str(output), "text": None, "inside": inside}, text)
     return 0
+
+
+def doctor(where: Surroundings, face: Face, *, fix: bool) -> int:
+    """`updater doctor`: one next step, and what was looked at; with `fix` it is done, after a question."""
+    diagnosis = examine_at(where)
+    finding = diagnosis.finding
+    lines = [f"{name:<22} {text}" for name, text in diagnosis.looked_at]
+    lines += ["", finding.what, f"What to do: {finding.next_step}"]
+    lines += [f"Also: {one.what}" for one in diagnosis.others]
+    face.line(diagnosis_line(diagnosis), "\n".join(lines))
+    if not fix:
+        return finding.exit_status
+    wanted = next((one.fix for one in (finding, *diagnosis.others) if one.fix), None)
+    if wanted is None:
+        face.say("There is nothing here that the updater can fix by itself.")
+        return finding.exit_status
+    if wanted == "udev-rules":
+        _fix_rules(where, face)
+    else:
+        _fix_driver(where, face)
+    return 0
+
+
+def _fix_rules(where: Surroundings, face: Face) -> None:
+    vendor = where.home.vendor
+    face.say(f"These rules would be written into {rules_file(vendor)}:\n{rules_text(vendor).rstrip()}")
+    if not face.ask("Install them? Your system asks for an administrator's password."):
+        raise Cancelled("the question was not answered with yes")
+    face.say(f"The rules are in {install_rules(vendor)}. {REPLUG}")
+
+
+def _fix_driver(where: Surroundings, face: Face) -> None:
+    names = ", ".join(name for name, _ in where.home.driver)
+    face.say(f"The driver package of {where.home.vendor.name} would be installed: {names}")
+    if not face.ask("Install it? Windows asks for your permission."):
+        raise Cancelled("the question was not answered with yes")
+    face.say(install_driver(where.home, where.store.folder.parent / DRIVER_FOLDER))
 
 
 def request_for(what: str | None, vendor: Vendor) -> Request:

@@ -30,7 +30,7 @@ from updater.events import Step
 from updater.facts import HEADER_BYTES, DeviceFacts, Mode
 from updater.flashing import Flasher, Possible
 from updater.job import Hands, Prepared
-from updater.passage import check_arrival, prove_again, still_there
+from updater.passage import check_arrival, prove_again, still_there, when_it_has_a_driver
 from updater.plan import Plan, make_plan
 from updater.recognise import contradicting_header, contradicting_record, lasting_serial, rom_silicon
 from updater.steps import Steps
@@ -101,12 +101,15 @@ def _in_bootloader(
     arrival = Arrival(attached)
     if facts.mode is Mode.APPLICATION:
         arrival = enter(hands.bus, attached, plan, steps.notice)
-    if arrival.stranger is None:
-        facts = check_arrival(hands.bus, arrival.attached, facts, hands.silicon)
-    else:
+
+    def who(came: Arrival) -> DeviceFacts:
+        if came.stranger is None:
+            return check_arrival(hands.bus, came.attached, facts, hands.silicon)
         journals = hands.store.journals()
-        facts = prove_again(hands.bus, arrival, facts, vendor, hands.silicon, journals, prepared.as_told)
-    return replace(prepared, connected=Connected(arrival.attached, facts))
+        return prove_again(hands.bus, came, facts, vendor, hands.silicon, journals, prepared.as_told)
+
+    arrival, known = when_it_has_a_driver(hands.bus, arrival, steps.notice, who)
+    return replace(prepared, connected=Connected(arrival.attached, known))
 
 
 def _ends_of_headers(vendor: Vendor) -> tuple[int, ...]:

@@ -43,6 +43,14 @@ class LoginPage(DownloadError):
     """A web page came where an update file should be: a captive portal, or a host that is no update site."""
 
 
+class CertificateRefused(DownloadError):
+    """TLS failed: a wrong clock, an inspecting network, or not the server that it says it is."""
+
+
+class ProxyFailed(DownloadError):
+    """The proxy that this computer is set to use does not let us through."""
+
+
 class FileChanged(DownloadError):
     """The server replaced the file while it was being downloaded. Starting again helps."""
 
@@ -95,6 +103,15 @@ class SiteFetcher(FetcherInterface):
         """Let go of the connections."""
         self._session.close()
 
+    def server_date(self, url: str) -> str | None:
+        """Ask for a file, and answer only the server's date (RFC 9110 section 6.6.1), where it says one.
+
+        Raises what a download does. Whoever sits between us and the server can say any date.
+        """
+        with self._open(url, _Place()) as response:
+            date: str | None = response.headers.get("Date")
+            return date
+
     def _fetch(self, url: str) -> Iterator[bytes]:
         if _origin(urlsplit(url)) != self._origin:
             raise DownloadError(f"{url} is not on the update server {self._origin[1]}")
@@ -124,9 +141,9 @@ class SiteFetcher(FetcherInterface):
         try:
             response = _within(HEADERS_DEADLINE_S, lambda: self._get(url, headers))
         except requests.exceptions.SSLError as error:
-            raise DownloadError(_tls_words(self._origin[1], error)) from error
+            raise CertificateRefused(_tls_words(self._origin[1], error)) from error
         except requests.exceptions.ProxyError as error:
-            raise DownloadError(f"the proxy of this network does not lead to {self._origin[1]}") from error
+            raise ProxyFailed(f"the proxy of this network does not lead to {self._origin[1]}") from error
         except requests.exceptions.Timeout as error:
             raise _Cut(f"{self._origin[1]} does not answer") from error
         except (requests.RequestException, HTTPError, OSError) as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
+import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -16,10 +19,23 @@ from updater.vendor import Vendor, parse_vendor
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Whose updater this is: the vendor's description and the root of trust that came with the program."""
+    """Whose updater this is: the vendor's description and the root of trust that came with the program.
+
+    `driver` are the files of a signed WinUSB package for the bootloader, where the vendor supplies one.
+    """
 
     vendor: Vendor
     embedded_root: bytes
+    driver: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """By what names this account, its person and this computer go; for taking them out of reports."""
+
+    people: tuple[str, ...]
+    computers: tuple[str, ...]
+    homes: tuple[str, ...]
 
 
 def is_frozen() -> bool:
@@ -52,13 +68,60 @@ def load_home() -> Home:
             f"the vendor folder {folder} cannot be read: {error.strerror}",
             advice="Set UPDATER_VENDOR to a folder with vendor.toml and root.json, or unset it for the demo.",
         ) from error
-    return Home(parse_vendor(text, allow_loopback_http=not is_frozen()), root)
+    return Home(parse_vendor(text, allow_loopback_http=not is_frozen()), root, _driver_in(folder))
 
 
 def _packaged() -> Any:
     """`updater/vendor` in a product's executable; the demo vendor everywhere else."""
     product = files("updater").joinpath("vendor")
     return product if product.is_dir() else files("updater").joinpath("demo")
+
+
+DRIVER_FOLDER = "driver"
+_DRIVER_FILES = (".inf", ".cat")
+"""A WinUSB package has no more: its driver is a part of Windows."""
+
+
+def _driver_in(folder: Any) -> tuple[tuple[str, bytes], ...]:
+    """The vendor's driver package: vendor/driver/*.inf and *.cat, unchanged, or nothing."""
+    with suppress(OSError):
+        files = [
+            one
+            for one in folder.joinpath(DRIVER_FOLDER).iterdir()
+            if one.name.lower().endswith(_DRIVER_FILES)
+        ]
+        return tuple(sorted((one.name, one.read_bytes()) for one in files))
+    return ()
+
+
+def program_path() -> Path:
+    """The executable, or the Python that runs this."""
+    return Path(sys.executable)
+
+
+def owner() -> Owner:
+    """What this computer knows of names; what cannot be asked is left out."""
+    people = {os.environ.get(name, "") for name in ("USER", "USERNAME", "LOGNAME", "SUDO_USER")}
+    computers = {
+        os.environ.get(name, "") for name in ("COMPUTERNAME", "USERDOMAIN", "HOSTNAME", "USERDNSDOMAIN")
+    }
+    homes = {os.environ.get(name, "") for name in ("HOME", "USERPROFILE")}
+    with suppress(OSError):
+        computers |= {socket.gethostname(), platform.node()}
+    with suppress(RuntimeError):
+        homes.add(str(Path.home()))
+    with suppress(ImportError, KeyError, OSError):
+        import pwd
+
+        entry = pwd.getpwuid(os.getuid())
+        people |= {entry.pw_name, entry.pw_gecos.split(",")[0]}
+        homes.add(entry.pw_dir)
+    computers |= {name.split(".")[0] for name in computers}
+    return Owner(
+        people=tuple(sorted(people - {""})),
+        computers=tuple(sorted(computers - {"", "localhost"})),
+        homes=tuple(sorted(home for home in homes if home.strip("/\\"))),
+    )
 
 
 def state_folder(named: str | None) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -10,6 +10,7 @@ from semver import Version
 
 from updater.channel import UpdateSite
 from updater.devices import Connected
+from updater.drivers import Drivers, NoDriversNeeded
 from updater.events import Step
 from updater.facts import Channel
 from updater.host import Home
@@ -32,6 +33,7 @@ class Hands:
     home: Home
     silicon: Silicon
     now: datetime
+    drivers: Drivers = field(default_factory=NoDriversNeeded)
     virtual: bool = False
     clock: Literal["virtual", "real"] = "real"
 

@@ -6,24 +6,28 @@ within the row's time; and what arrives there must not contradict what the appli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from updater import ways
 from updater.devices import Connected, application_facts, told
 from updater.dfu.words import WireError
+from updater.drivers import Driver, Drivers
 from updater.errors import CannotOpen, DeviceIs, UnknownDevice, UsbFailed, WrongDevice
 from updater.facts import DeviceFacts, IdentityFrom, Mode, RomFacts
 from updater.plan import Plan
 from updater.recognise import is_proved_by_serial, rom_facts, same_device
 from updater.silicon import Silicon
 from updater.store import Journal
-from updater.usbio import ROM_USB, Attached, Bus, read_rom_facts
+from updater.usbio import ROM_USB, Attached, Bus, read_rom_facts, read_shown
 from updater.vendor import ByHand, Product, Vendor
 from updater.ways import Arrival
 
 _ASK_AGAIN_MS = 200
 _OPENS_WITHIN_MS = 5_000
+DRIVER_WITHIN_MS = 300_000
+"""How long a bootloader without a driver is waited for: a person reads, finds the driver and installs it."""
 REPLUGGED_WITHIN_MS = 60_000
 """How long to wait for a person to unplug the device and to plug it in again."""
 
@@ -64,6 +68,79 @@ def enter(bus: Bus, attached: Attached, plan: Plan) -> Attached:
     if arrival.stranger is not None:
         raise _unproven(attached.port, arrival.stranger, None)
     return arrival.attached
+
+
+def require_bootloader_driver(drivers: Drivers, facts: DeviceFacts) -> None:
+    """Before an application is sent away: once it is in its ROM it is late to look for that one's driver.
+
+    Raises `CannotOpen`; nothing was changed. Where no driver is needed, nothing happens.
+    """
+    if facts.mode is not Mode.APPLICATION:
+        return
+    found = drivers.of(ROM_USB)
+    if found in (Driver.READY, Driver.NOT_NEEDED):
+        return
+    old = found in (Driver.OLD_ST, Driver.OTHER)
+    raise CannotOpen(
+        "no-driver",
+        "Windows has another driver for the STM32 bootloader than the updater needs"
+        if old
+        else "Windows has no driver yet for the STM32 bootloader, into which the device goes for the update",
+        advice="Nothing was changed. `updater doctor` says how to install the driver; then run the same "
+        "command.",
+    )
+
+
+_DRIVER_NOW = (
+    "Windows has no driver for the bootloader, so the device cannot be reached. Nothing was changed. Leave "
+    "it plugged in and install the driver now (`updater doctor` in a second window says how); then this goes "
+    f"on by itself. It waits {DRIVER_WITHIN_MS // 60_000} minutes."
+)
+
+
+def when_it_has_a_driver(
+    bus: Bus, arrival: Arrival, notice: Callable[[str], None], ask: Callable[[Arrival], DeviceFacts]
+) -> tuple[Arrival, DeviceFacts]:
+    """What `ask` finds out about the bootloader; where Windows has no driver for it, once it has one.
+
+    Whoever was off the bus meanwhile is a stranger. Raises what `ask` does, and `CannotOpen` when no driver
+    comes in time.
+    """
+    try:
+        return arrival, ask(arrival)
+    except CannotOpen as error:
+        if error.problem != "no-driver":
+            raise
+    notice(_DRIVER_NOW)
+    arrival = _once_it_opens(bus, arrival)
+    return arrival, ask(arrival)
+
+
+def _once_it_opens(bus: Bus, arrival: Arrival) -> Arrival:
+    deadline = bus.clock.now_ms() + DRIVER_WITHIN_MS
+    was = arrival.attached
+    while bus.clock.now_ms() < deadline:
+        bus.on_wait()
+        bus.clock.sleep_ms(_ASK_AGAIN_MS)
+        here = bus.wait_for(was.port, {ROM_USB}, 0)
+        if here is None or here.address != was.address:
+            arrival = replace(arrival, stranger="it left USB while its driver was waited for")
+        if here is not None:
+            with suppress(CannotOpen, UsbFailed):  # Windows may still be at work on it
+                read_shown(here)
+                return replace(arrival, attached=here)
+    raise _no_driver_came()
+
+
+def _no_driver_came() -> CannotOpen:
+    error = CannotOpen(
+        "no-driver",
+        "Windows has no suitable driver for the bootloader; nothing was changed",
+        advice="Unplug the device and plug it in again to get the old program back. `updater doctor` says "
+        "how to install the driver; then run the same command.",
+    )
+    error.device_is = DeviceIs.IN_BOOTLOADER
+    return error
 
 
 def prove_again(

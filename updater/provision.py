@@ -19,7 +19,13 @@ from updater.events import Emit, Step
 from updater.facts import DeviceFacts, Mode
 from updater.job import Hands, Request
 from updater.otp import OtpPlan, Patch, check_patches, make_otp_plan, otp_area, writable_area
-from updater.passage import await_application, check_arrival, enter, seen_without_answer
+from updater.passage import (
+    await_application,
+    check_arrival,
+    enter,
+    require_bootloader_driver,
+    seen_without_answer,
+)
 from updater.plan import Plan
 from updater.recognise import rom_silicon
 from updater.report import OtpReceipt, OtpResult
@@ -166,6 +172,7 @@ def _enter(hands: Hands, subject: Subject) -> tuple[Attached, DeviceFacts]:
     """The device in its bootloader, and its facts there."""
     attached, facts = subject.connected.attached, subject.connected.facts
     if facts.mode is Mode.APPLICATION:
+        require_bootloader_driver(hands.drivers, facts)
         trip = _trip(subject.product, behaviour_of(hands.silicon, facts))
         attached = enter(hands.bus, attached, trip)
     facts = check_arrival(hands.bus, attached, facts, hands.silicon)

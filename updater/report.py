@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from semver import Version
 
+from updater.doctor import Diagnosis
 from updater.errors import UpdaterError
 from updater.events import Progressed, Step
 from updater.facts import DeviceFacts, IdentityFrom, Limitation
@@ -88,6 +89,21 @@ def device_line(facts: DeviceFacts) -> Line:
         "limitations": [_limitation(one) for one in facts.limitations],
         "problem": facts.problem,
         "refused": facts.refused,
+    }
+
+
+def diagnosis_line(diagnosis: Diagnosis) -> Line:
+    """What `updater doctor` says."""
+    finding = diagnosis.finding
+    return {
+        "type": "doctor",
+        "exit": finding.exit_status,
+        "finding": finding.id,
+        "what": finding.what,
+        "next_step": finding.next_step,
+        "fix": finding.fix,
+        "others": [{"finding": one.id, "what": one.what} for one in diagnosis.others],
+        "looked_at": [{"name": name, "text": text} for name, text in diagnosis.looked_at],
     }
 
 

@@ -209,6 +209,11 @@ def folder_of(state: Path, embedded_root: bytes) -> Path:
     return state / hashlib.sha256(embedded_root).hexdigest()[:16]
 
 
+def peek_store(state: Path, embedded_root: bytes) -> Store:
+    """The same folder for reading only: nothing is made or locked, so another updater may be at work."""
+    return Store(folder_of(state, embedded_root))
+
+
 @contextmanager
 def open_store(state: Path, embedded_root: bytes) -> Iterator[Store]:
     """Open (and make) the folder for this root below `state`, for this process alone.

@@ -25,7 +25,7 @@ from updater.errors import NotConfirmed, Refused, WrongDevice
 from updater.events import Emit, Event, Step, StepDone
 from updater.facts import DeviceFacts
 from updater.job import Hands, Prepared, Request
-from updater.passage import await_application, seen_without_answer
+from updater.passage import await_application, require_bootloader_driver, seen_without_answer
 from updater.plan import Plan, make_plan
 from updater.recognise import read_silicon
 from updater.report import Receipt, Result
@@ -63,6 +63,7 @@ def prepare_one(hands: Hands, request: Request, connected: Connected, supply: Su
     plan = None
     if not verdict.nothing_to_do:
         plan = make_plan(connected.facts, bundle, product, behaviour_of(hands.silicon, connected.facts))
+        require_bootloader_driver(hands.drivers, connected.facts)
     return Prepared(
         connected=connected,
         product=product,

@@ -97,8 +97,8 @@ class Attached:
 _PROBLEMS = {
     "no-permission": (
         "this account may not open the USB device",
-        'On Linux, ask your administrator for the udev rule TAG+="uaccess" for 0483:df11 and for the '
-        "device itself (docs/linux.md has it), and plug the device in again.",
+        "On Linux, `updater doctor --fix` installs the udev rule that is needed (docs/linux.md shows it); "
+        "then unplug the device and plug it in again.",
     ),
     "busy": (
         "another program is using the USB device",
@@ -106,8 +106,8 @@ _PROBLEMS = {
     ),
     "no-driver": (
         "Windows has no suitable driver for the USB device",
-        "Unplug the device, plug it in again, and give Windows a minute. If that does not help, ask the "
-        "vendor for the WinUSB driver of the device and of the STM32 bootloader.",
+        "Unplug the device, plug it in again, and give Windows a minute. If that does not help, `updater "
+        "doctor` says which driver is there and how to get the right one.",
     ),
 }
 

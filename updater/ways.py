@@ -34,6 +34,9 @@ _SERIAL_WITHIN_MS = 2_000
 _QUIET_MS = 500
 """An answer is over when nothing more has come for so long."""
 
+NEVER_CAME = "left USB and did not come back"
+"""In a message: no bootloader appeared. The doctor looks for it in the log of the last failures."""
+
 Notice = Callable[[str], None]
 
 
@@ -227,7 +230,7 @@ def _watch(
         if here is None:
             was_away = True
             if now - seen_ms >= waits_ms:
-                why = f"the device left USB and did not come back within {_seconds(waits_ms)}"
+                why = f"the device {NEVER_CAME} within {_seconds(waits_ms)}"
                 return Tried(way, Outcome.GONE, why)
             continue
         seen_ms = now
