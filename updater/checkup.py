@@ -6,7 +6,7 @@ never fails, because it is for those for whom something does. `examine` is what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ from pathlib import Path
 from updater import logbook, osfacts
 from updater.channel import ask_site
 from updater.devices import look_around
-from updater.doctor import Circumstances, Diagnosis, SeenDevice, Site, System, Unfinished, diagnose
+from updater.doctor import Circumstances, Diagnosis, Place, SeenDevice, Site, System, Unfinished, diagnose
 from updater.drivers import DeviceRecord, Driver, Drivers, driver_of, problem_of, service_of, unreadable
 from updater.errors import UpdaterError
 from updater.facts import DeviceFacts, Mode
@@ -33,6 +33,7 @@ Look = Callable[[], Sequence[DeviceFacts]]
 SiteAnswer = tuple[Site, str, datetime | None]
 _CLOCK_OFF_DAYS = 1
 _SERIAL_DRIVER = "cdc_acm"
+_BOOTLOADER = "the STM32 bootloader"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Surroundings:
     system: System = field(default_factory=osfacts.this_system)
     linux: LinuxUsb = field(default_factory=LinuxUsb)
     records: Callable[[], tuple[DeviceRecord, ...]] = osfacts.windows_records
-    program: Path = field(default_factory=program_path)
+    program: Path | None = field(default_factory=program_path)
 
 
 def examine(hands: Hands, *, online: bool) -> Diagnosis:
@@ -97,14 +98,17 @@ def look_at(where: Surroundings) -> Circumstances:
     space, free = osfacts.space_in(where.store.folder)
     site, site_says, site_time = where.site() if where.site else (Site.NOT_ASKED, "", None)
     ours = {usb for product in vendor.products for usb in product.usb}
+    seen = [_seen(one, where, nodes, records) for one in found if not one.refused]
+    if usb_fails is None:
+        seen += _unlisted({*ours, ROM_USB} - {one.usb for one in found}, where, nodes, records)
     return Circumstances(
         system=where.system,
         space=space,
         free_bytes=free,
         usb_fails=usb_fails,
-        devices=tuple(_seen(one, where, nodes, records) for one in found if not one.refused),
+        devices=tuple(seen),
         refused=next((one.refused for one in found if one.refused), None),
-        others=_others(nodes, records, {one.usb for one in found}, where),
+        others=_others(nodes, records, {*ours, ROM_USB}, where),
         hubs=hub_ports(nodes),
         unreadable=unreadable(records),
         seen_before=any(record.usb in ours and not record.present for record in records),
@@ -117,7 +121,7 @@ def look_at(where: Surroundings) -> Circumstances:
         clock_doubt=_clock_doubt(where, site_time),
         site=site,
         site_says=site_says,
-        place=osfacts.place_of(where.program),
+        place=osfacts.place_of(where.program) if where.program else Place.LASTING,
     )
 
 
@@ -129,7 +133,7 @@ def _seen(
     ways = product.ways if product else ()
     has_driver = driver_of(records, facts.usb) if records else Driver.NOT_NEEDED
     return SeenDevice(
-        name="the STM32 bootloader" if facts.mode is Mode.ROM and not facts.product else facts.name,
+        name=_BOOTLOADER if facts.mode is Mode.ROM and not facts.product else facts.name,
         port=facts.port,
         usb=facts.usb,
         in_bootloader=facts.mode is Mode.ROM,
@@ -144,6 +148,31 @@ def _seen(
         silent=facts.unread,
         known=facts.product is not None,
     )
+
+
+def _unlisted(
+    wanted: set[str], where: Surroundings, nodes: Sequence[UsbNode], records: Sequence[DeviceRecord]
+) -> Iterator[SeenDevice]:
+    """What the system says is plugged in, and libusb does not list, or lost while it was asked."""
+    titles = {usb: product.title for product in where.home.vendor.products for usb in product.usb}
+    for node in nodes:
+        if node.usb in wanted:
+            name = titles.get(node.usb, _BOOTLOADER)
+            silent = "it is there, but it does not answer"
+            yield SeenDevice(
+                name=name, port=node.port, usb=node.usb, in_bootloader=node.usb == ROM_USB, silent=silent
+            )
+    for usb in sorted({one.usb for one in records if one.present and one.usb in wanted}):
+        yield SeenDevice(
+            name=titles.get(usb, _BOOTLOADER),
+            port="?",
+            usb=usb,
+            in_bootloader=usb == ROM_USB,
+            problem="no-driver",
+            driver=driver_of(records, usb),
+            service=service_of(records, usb),
+            code=problem_of(records, usb),
+        )
 
 
 def _others(

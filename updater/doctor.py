@@ -166,10 +166,15 @@ def _finding(
     return Finding(
         id=trouble,
         exit_status=said.exit_status,
-        what=said.what.format_map(texts).strip(),
+        what=_sentence(said.what.format_map(texts)),
         next_step=said.next_step.format_map(texts).strip(),
         fix=fix,
     )
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter, also where it begins with what somebody else has said."""
+    return text[:1].upper() + text[1:].strip()
 
 
 def _findings(seen: Circumstances) -> Iterator[Finding]:
@@ -214,7 +219,7 @@ def _devices(seen: Circumstances) -> Iterator[Finding]:
         yield _finding(Trouble.SEVERAL_DEVICES, names=names)
     for device in seen.devices:
         if device.silent is not None:
-            yield _finding(Trouble.BOOTLOADER_SILENT, port=device.port, why=device.silent)
+            yield _finding(Trouble.DEVICE_SILENT, port=device.port, why=device.silent)
     if seen.unfinished:
         yield _finding(Trouble.UNFINISHED_HERE, title=seen.unfinished[0].title)
     for device in seen.devices:
@@ -242,12 +247,28 @@ def _driver(seen: Circumstances, device: SeenDevice) -> Iterator[Finding]:
     if trouble is None and device.problem == "no-driver":
         trouble = Trouble.DRIVER_UNKNOWN
     if trouble is not None:
-        how = words.BY_FIX if fix else words.BY_HAND
-        yield _finding(trouble, fix, name=device.name, service=device.service, code=device.code, how=how)
+        by_hand = words.BY_HAND if device.in_bootloader else words.BY_HAND_DEVICE
+        how = words.BY_FIX if fix else by_hand
+        code = f" (problem code {device.code})" if device.code else ""
+        yield _finding(trouble, fix, name=device.name, service=device.service, code=code, how=how)
 
 
 def _nothing(seen: Circumstances) -> Iterator[Finding]:
     """No device of this vendor and no bootloader. What was before tells more than the empty bus."""
+    explained = list(_why_nothing(seen))
+    yield from explained
+    if explained:
+        return
+    buttons = " ".join(f"{title}: {steps}" for title, steps in seen.buttons)
+    yield _finding(
+        Trouble.NOTHING_ON_THE_BUS,
+        others="" if seen.others is None else words.others_in_words(seen.others),
+        before=words.SEEN_BEFORE if seen.seen_before else "",
+        button=f"If its program is damaged, start its bootloader by hand. {buttons}" if buttons else "",
+    )
+
+
+def _why_nothing(seen: Circumstances) -> Iterator[Finding]:
     too_deep = [hubs_on(hub) + 1 for hub in seen.hubs if hubs_on(hub) + 1 > MOST_HUBS]
     if too_deep:
         yield _finding(Trouble.HUB_TOO_DEEP, hubs=max(too_deep))
@@ -257,17 +278,10 @@ def _nothing(seen: Circumstances) -> Iterator[Finding]:
         yield _finding(Trouble.NOT_OURS, why=seen.refused)
     if seen.never_came:
         yield _finding(Trouble.ROM_NEVER_APPEARS)
-    for one in seen.unfinished:
-        steps = f"Start its bootloader by hand: {one.steps}" if one.steps else "Plug it in again."
-        yield _finding(Trouble.UNFINISHED_AWAY, title=one.title, steps=steps)
-        return
-    buttons = " ".join(f"{title}: {steps}" for title, steps in seen.buttons)
-    yield _finding(
-        Trouble.NOTHING_ON_THE_BUS,
-        others="" if seen.others is None else words.others_in_words(seen.others),
-        before=words.SEEN_BEFORE if seen.seen_before else "",
-        button=f"If its program is damaged, start its bootloader by hand. {buttons}" if buttons else "",
-    )
+    if seen.unfinished:
+        left = seen.unfinished[0]
+        steps = f"Start its bootloader by hand: {left.steps}" if left.steps else "Plug it in again."
+        yield _finding(Trouble.UNFINISHED_AWAY, title=left.title, steps=steps)
 
 
 def _bootloader_to_come(seen: Circumstances) -> Iterator[Finding]:

@@ -39,7 +39,7 @@ class Trouble(StrEnum):
     HUB_TOO_DEEP = "hub-too-deep"
     SEVERAL_DEVICES = "several-devices"
     NOT_OURS = "not-ours"
-    BOOTLOADER_SILENT = "bootloader-silent"
+    DEVICE_SILENT = "device-silent"
     UNKNOWN_DEVICE = "unknown-device"
     UNFINISHED_HERE = "unfinished-here"
     UNREADABLE_DEVICE = "unreadable-device"
@@ -75,6 +75,7 @@ BY_HAND = (
     "Ask the vendor for the WinUSB driver of the STM32 bootloader, or install ST's STM32CubeProgrammer, "
     "which brings it. Then unplug the device and plug it in again."
 )
+BY_HAND_DEVICE = "Ask the vendor for the device's WinUSB driver. Then unplug the device and plug it in again."
 OLD_ST_FIRST = (
     "An old driver of ST (STTub30) is in its place: in the Device Manager choose the bootloader, uninstall "
     'it, and tick "delete the driver". '
@@ -112,7 +113,7 @@ SAID = {
     ),
     Trouble.DRIVER_MISSING: Said(
         CannotOpen.exit_status,
-        "Windows has no driver for {name} (problem code {code}).",
+        "Windows has no driver for {name}{code}.",
         "{how}",
     ),
     Trouble.DRIVER_OLD_ST: Said(
@@ -139,12 +140,12 @@ SAID = {
     ),
     Trouble.DEVICE_DISABLED: Said(
         CannotOpen.exit_status,
-        "{name} is switched off in Windows (problem code {code}).",
+        "{name} is switched off in Windows{code}.",
         'Open the Device Manager, choose the device, and choose "Enable device".',
     ),
     Trouble.DEVICE_PROBLEM: Said(
         CannotOpen.exit_status,
-        "Windows reports problem code {code} for {name}.",
+        "Windows reports a problem with {name}{code}.",
         "Unplug the device, restart Windows, and plug it in again, at another USB socket if there is one. If "
         "the code stays, send a report to the vendor's support.",
     ),
@@ -187,9 +188,9 @@ SAID = {
         "What is connected only looks like a bootloader of ours: {why}",
         "Connect the device that is to be updated.",
     ),
-    Trouble.BOOTLOADER_SILENT: Said(
+    Trouble.DEVICE_SILENT: Said(
         UsbFailed.exit_status,
-        "The bootloader on port {port} did not answer: {why}",
+        "The device on port {port} does not answer: {why}",
         "Unplug the device, plug it in again, and run the same command.",
     ),
     Trouble.UNKNOWN_DEVICE: Said(

@@ -63,9 +63,9 @@ def report_parts(where: Surroundings) -> tuple[Part, ...]:
         Part("doctor.json", json.dumps(line, ensure_ascii=False, indent=1) + "\n"),
         Part("devices.jsonl", _lines(_devices(where))),
         Part("unfinished.jsonl", _lines(_unfinished(store))),
-        *_kept("receipts", ".json", store.receipts(RECEIPTS)),
-        *_kept("transcripts", ".toml", store.transcripts(TRANSCRIPTS)),
-        *_kept("logs", "", logbook.logs(store.folder.parent)),
+        *_kept("receipts", ".json", store.receipts(RECEIPTS), "No update was done in this account."),
+        *_kept("transcripts", ".toml", store.transcripts(TRANSCRIPTS), "No update has failed."),
+        *_kept("logs", "", logbook.logs(store.folder.parent), "No command has failed."),
     ]
     clean = _redactor(home).clean
     return tuple(Part(clean(part.name), clean(part.text)) for part in parts)
@@ -151,8 +151,8 @@ def _lines(lines: Iterator[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _kept(folder: str, suffix: str, texts: Sequence[tuple[str, str]]) -> Iterator[Part]:
+def _kept(folder: str, suffix: str, texts: Sequence[tuple[str, str]], otherwise: str) -> Iterator[Part]:
     for name, text in texts:
         yield Part(f"{folder}/{name}{suffix}", text)
     if not texts:
-        yield Part(f"{folder}/none.txt", "None.\n")
+        yield Part(f"{folder}/none.txt", f"{otherwise}\n")

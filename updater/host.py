@@ -94,9 +94,9 @@ def _driver_in(folder: Any) -> tuple[tuple[str, bytes], ...]:
     return ()
 
 
-def program_path() -> Path:
-    """The executable, or the Python that runs this."""
-    return Path(sys.executable)
+def program_path() -> Path | None:
+    """Where the executable lies; None for a Python package, which pip has put into its place."""
+    return Path(sys.executable) if is_frozen() else None
 
 
 def owner() -> Owner:

@@ -2,9 +2,9 @@
 
 Taken out: the names of the account and of its person, of the computer and its domain; home folders,
 anybody's; the folders of every other file, only its own name stays; e-mail, network and hardware addresses;
-user names and passwords in web addresses. In the spellings in which they occur: as they are, in JSON and TOML strings,
-in file addresses, percent-encoded, in capitals. What stays is what support needs: a device's serial number
-and port, versions, sizes, times, and the system's own folders.
+user names and passwords in web addresses. In the spellings in which they occur: as they are, in JSON and
+TOML strings, in file addresses, percent-encoded, in capitals. What stays is what support needs: a device's
+serial number and port, versions, sizes, times, and the system's own folders.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from tests.desk import Desk
 from tests.silicon.replay import Replay
 from updater import __version__
+from updater.checkup import Surroundings
 from updater.dfu.scripts import (
     Pace,
     detach,
@@ -24,14 +25,15 @@ from updater.dfu.scripts import (
     set_device_feature,
 )
 from updater.dfu.words import In, Out, Request, Script, Stalled, WireError
-from updater.dossier import support_report
+from updater.dossier import as_text, report_parts
+from updater.drivers import NoDriversNeeded
 from updater.errors import UsbFailed
 from updater.facts import DeviceFacts
-from updater.host import load_home
+from updater.host import Home, load_home, today
 from updater.listener import Transfer
 from updater.recording import VERBATIM_BYTES, Digest, Part, Recording, format_recording, parse_recording
 from updater.silicon import the_table
-from updater.store import MOST_TRANSCRIPTS, open_store, without_home
+from updater.store import MOST_TRANSCRIPTS, Store, open_store, without_home
 from updater.transcript import Transcript
 
 GADGET = "demo-gadget"
@@ -52,6 +54,13 @@ def empty_desk(desk: Desk) -> Desk:
     desk.plug_in(GADGET)
     assert desk.updater("lab", "unplug", "board1").exit == 0
     return desk
+
+
+def surroundings(home: Home, store: Store, look: Callable[[], list[DeviceFacts]]) -> Surroundings:
+    """A computer of the lab, far from any network."""
+    return Surroundings(
+        home=home, store=store, look=look, now=today(), drivers=NoDriversNeeded(), site=None, virtual=True
+    )
 
 
 def transcript(desk: Desk, folder: Path) -> Recording:
@@ -214,7 +223,7 @@ def test_a_computer_whose_usb_fails_still_gets_its_report(desk: Desk) -> None:
 
     home = load_home()
     with open_store(desk.state, home.embedded_root) as store:
-        text = support_report(home, store, look)
+        text = as_text(report_parts(surroundings(home, store, look)))
 
     assert "They could not be asked: the libusb library cannot be loaded" in text
 
