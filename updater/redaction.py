@@ -1,10 +1,10 @@
 """What must not leave a person's computer, taken out of a text. Pure: the names are given.
 
-Taken out: the names of the account and of its person, of the computer and its domain; home folders,
-anybody's; the folders of every other file, only its own name stays; e-mail, network and hardware addresses;
-user names and passwords in web addresses. In the spellings in which they occur: as they are, in JSON and
-TOML strings, in file addresses, percent-encoded, in capitals. What stays is what support needs: a device's
-serial number and port, versions, sizes, times, and the system's own folders.
+Taken out: the names of the account and of its person, of the computer and its domain; the folders of every
+file, of which only its own name stays (~ for those in a home folder, anybody's); e-mail, network and
+hardware addresses; user names and passwords in web addresses. In the spellings in which they occur: as they
+are, in JSON and TOML strings, in file addresses, percent-encoded, in capitals. What stays is what support
+needs: a device's serial number and port, versions, sizes, times, and the system's own folders.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-_SEPARATOR = r"(?:\\u005[cC]|\\\\|\\|/|%5[cC]|%2[fF])"
-"""Between the parts of a path: in TOML, in JSON, in Windows, elsewhere, in an address."""
+_SEPARATOR = r"(?:\\+u005[cC]|\\+|/|%5[cC]|%2[fF])"
+"""Between the parts of a path: in TOML, in Windows and as JSON doubles that, elsewhere, in an address."""
 _PART = r"(?:(?!%5[cC]|%2[fF])[^\\/\s\"'<>|:*?,;()\[\]{}`])+"
 _HOMES = re.compile(
     rf"(?:[A-Za-z](?::|%3[aA]))?{_SEPARATOR}(?:home|users|documents and settings|run{_SEPARATOR}media|media)"
     rf"{_SEPARATOR}(?!<){_PART}",
     re.IGNORECASE,
 )
+_IN_HOME = re.compile(rf"~{_SEPARATOR}(?:{_PART}(?: {_PART})*{_SEPARATOR})+(?={_PART})")
 _DRIVE = re.compile(rf"\b[A-Za-z](?::|%3[aA]){_SEPARATOR}(?:{_PART}(?: {_PART})*{_SEPARATOR})*(?={_PART})")
 _SHARE = re.compile(
-    rf"(?<![\\/:\w])(?:\\\\\\\\|\\\\|//)(?![./]){_PART}{_SEPARATOR}(?:{_PART}{_SEPARATOR})*(?={_PART})"
+    rf"(?<![\\/:\w])(?:\\{{2,}}|//)(?![./?\\]){_PART}{_SEPARATOR}(?:{_PART}{_SEPARATOR})*(?={_PART})"
 )
 _ROOTED = re.compile(
     rf"(?<![\w.~/:<>@%+-])/(?!/|0x|dev/|sys/|proc/|etc/|usr/|lib/)(?:{_PART}(?: {_PART})*/)+(?={_PART})"
@@ -74,7 +75,7 @@ class Redactor:
             text = home.sub("~", text)
         text = _LOGIN.sub("", text)
         text = _MAIL.sub("<e-mail>", text)
-        text = _HOMES.sub("~", text)
+        text = _IN_HOME.sub("~/", _HOMES.sub("~", text))
         text = _SHARE.sub("<folder>/", text)
         text = _DRIVE.sub(lambda found: found[0] if _WINDOWS_OWN.match(found[0]) else "<folder>/", text)
         text = _ROOTED.sub("<folder>/", text)
