@@ -209,7 +209,7 @@ def _devices(seen: Circumstances) -> Iterator[Finding]:
             else:  # Windows and macOS say so of a device that another program has open
                 yield _finding(Trouble.PROGRAM_HOLDS_IT, name=device.name, who=_who(device))
         if device.problem == "busy" and seen.modem_manager and not device.held_by:
-            yield _finding(Trouble.MODEM_MANAGER, name=device.name)
+            yield _finding(Trouble.MODEM_MANAGER, "udev-rules", name=device.name)
         elif device.problem == "busy":
             yield _finding(Trouble.PROGRAM_HOLDS_IT, name=device.name, who=_who(device))
         if device.hubs > MOST_HUBS:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-_SEPARATOR = r"(?:\\+u005[cC]|\\+|/|%5[cC]|%2[fF])"
+_SEPARATOR = r"(?:\\{1,16}u005[cC]|\\{1,16}|/|%5[cC]|%2[fF])"
 """Between the parts of a path: in TOML, in Windows and as JSON doubles that, elsewhere, in an address."""
 _PART = r"(?:(?!%5[cC]|%2[fF])[^\\/\s\"'<>|:*?,;()\[\]{}`])+"
 _HOMES = re.compile(
@@ -24,7 +24,7 @@ _HOMES = re.compile(
 _IN_HOME = re.compile(rf"~{_SEPARATOR}(?:{_PART}(?: {_PART})*{_SEPARATOR})+(?={_PART})")
 _DRIVE = re.compile(rf"\b[A-Za-z](?::|%3[aA]){_SEPARATOR}(?:{_PART}(?: {_PART})*{_SEPARATOR})*(?={_PART})")
 _SHARE = re.compile(
-    rf"(?<![\\/:\w])(?:\\{{2,}}|//)(?![./?\\]){_PART}{_SEPARATOR}(?:{_PART}{_SEPARATOR})*(?={_PART})"
+    rf"(?<![\\/:\w])(?:\\{{2,16}}|//)(?![./?\\]){_PART}{_SEPARATOR}(?:{_PART}{_SEPARATOR})*(?={_PART})"
 )
 _ROOTED = re.compile(
     rf"(?<![\w.~/:<>@%+-])/(?!/|0x|dev/|sys/|proc/|etc/|usr/|lib/)(?:{_PART}(?: {_PART})*/)+(?={_PART})"
@@ -33,7 +33,7 @@ _WINDOWS_OWN = re.compile(
     rf"[A-Za-z]:{_SEPARATOR}(?:windows|program files(?: \(x86\))?){_SEPARATOR}", re.IGNORECASE
 )
 _LOGIN = re.compile(r"(?<=://)[^\s/@\"']+@")
-_MAIL = re.compile(r"[\w.+%-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
+_MAIL = re.compile(r"[\w.+%-]{1,64}(?:@|%40)[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
 _HARDWARE = re.compile(r"\b(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}\b")
 _IPV4 = re.compile(
     r"(?<![\w.])(?!127\.0\.0\.1\b)(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.])"

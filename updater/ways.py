@@ -348,6 +348,8 @@ def _nothing_worked(plan: Plan, tried: list[Tried], *, runs: bool) -> UpdaterErr
         if runs
         else "Unplug the device, plug it in again, and run the same command."
     )
+    if any(one.outcome is Outcome.GONE for one in tried):
+        advice += " What else is connected to it should be unplugged too: its bootloader listens there as well."
     if by_button := _by_its_button(plan):
         advice += f" If that does not help: {by_button}"
     return UsbFailed(message, advice=advice, device_is=device_is)

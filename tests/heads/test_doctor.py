@@ -164,6 +164,12 @@ def test_a_devices_own_driver_is_not_the_bootloaders() -> None:
     assert "the device's WinUSB driver" in found.next_step
 
 
+def test_what_the_words_say_that_fix_does_is_what_it_does() -> None:
+    for trouble, (seen, _, _) in BRANCHES.items():
+        finding = diagnose(seen).finding
+        assert ("--fix" in finding.next_step) == (finding.fix is not None), trouble
+
+
 def test_only_linux_takes_no_permission_for_a_missing_rule() -> None:
     """Windows and macOS refuse so when another program has the device open."""
     for system in ("windows", "macos"):
