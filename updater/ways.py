@@ -349,7 +349,7 @@ def _nothing_worked(plan: Plan, tried: list[Tried], *, runs: bool) -> UpdaterErr
         else "Unplug the device, plug it in again, and run the same command."
     )
     if any(one.outcome is Outcome.GONE for one in tried):
-        advice += " What else is connected to it should be unplugged too: its bootloader listens there as well."
+        advice += " Unplug what else is connected to it, too: its bootloader may listen there instead."
     if by_button := _by_its_button(plan):
         advice += f" If that does not help: {by_button}"
     return UsbFailed(message, advice=advice, device_is=device_is)
