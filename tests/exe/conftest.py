@@ -20,7 +20,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def maker(tmp_path_factory: pytest.TempPathFactory) -> DemoVendor:
     """A product maker with a vendor folder and signed bundles."""
     folder = tmp_path_factory.mktemp("maker") / "vendor"
-    return make_demo(folder, kind=Kind.PRODUCT, url="https://updates.example.com/", now=datetime.now(UTC))
+    made = make_demo(folder, kind=Kind.PRODUCT, url="https://updates.example.com/", now=datetime.now(UTC))
+    driver = made.folder / "vendor" / "driver"
+    driver.mkdir()
+    for name in ("stm32.inf", "stm32.cat"):
+        (driver / name).write_text(f"; {name}, as a vendor would supply it\n")
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,13 @@ def test_a_product_carries_its_vendor_and_neither_the_lab_nor_the_demo(product: 
     assert carried(product, ONLY_IN_THE_DEMO) == set()
 
 
+def test_a_product_carries_its_driver_package_and_its_doctor_works(product: Built) -> None:
+    assert {"updater/vendor/driver/stm32.inf", "updater/vendor/driver/stm32.cat"} <= product.contents()
+    said = product.one_file.run("doctor", "--json")
+    assert '"type": "doctor"' in said.stdout, said.stderr
+    assert said.returncode in (3, 7, 8), said.stderr  # whatever is plugged into this computer
+
+
 def test_the_demo_carries_the_lab_and_the_demo_and_no_product(demo: Built) -> None:
     assert {"updater.lab.rom", "updater.demo.show", "updater/demo/vendor.toml"} <= demo.contents()
     assert not [name for name in demo.contents() if name.startswith("updater/vendor/")]

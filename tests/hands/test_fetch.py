@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
 
 from tests.hands.web import LOGIN_PAGE, Page, Web, serve
-from updater.fetch import RECONNECTS, FileChanged, LoginPage, SiteFetcher
+from updater.fetch import RECONNECTS, CertificateRefused, FileChanged, LoginPage, SiteFetcher
 
 BODY = bytes(range(256)) * 2000
 
@@ -270,7 +270,7 @@ def test_a_certificate_unknown_to_this_computer_is_refused_whatever_the_environm
     url, certificate = secure_web
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     monkeypatch.setenv("CURL_CA_BUNDLE", str(certificate))
-    with pytest.raises(DownloadError, match="does not accept the certificate of localhost"):
+    with pytest.raises(CertificateRefused, match="does not accept the certificate of localhost"):
         list(SiteFetcher(url).fetch(url + "file"))
 
 
