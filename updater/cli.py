@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from updater.lab.application import LabProduct
     from updater.lab.shelf import Lab
     from updater.terminal import Face
-
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -104,6 +103,8 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
         help=hidden or "virtual devices take the time of real ones, or FACTOR times less",
     )  # fmt: skip
     parser.add_argument("--state", metavar="DIR", help="keep state in DIR instead of your own folder")
+    parser.add_argument("--plain", action="store_true", help="nothing moves in the window")
+    parser.set_defaults(run=_window)
     shared = _Parser(add_help=False)
     for name in ("--lab", "--state"):
         shared.add_argument(name, metavar="DIR", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -113,7 +114,7 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     one.add_argument(
         "--as", dest="as_product", metavar="PRODUCT[:HARDWARE]", help="say what a silent device is"
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_device_commands(commands, shared, one)
     add_station(commands, shared, hands=_hands)
     add_otp(commands, shared, one, hands=_hands)
@@ -260,6 +261,19 @@ def _install(args: argparse.Namespace, face: Face) -> int:
         if args.all:
             return install_every(args, hands, face, request)
         return install(hands, face, request, yes=args.yes, dry=args.dry_run)
+
+
+def _window(args: argparse.Namespace, _face: Face) -> int:
+    """The window; where there can be none, a command is missing."""
+    from updater.window import NoWindow, Wanted, open_window
+
+    try:
+        return open_window(args, _hands, Wanted())
+    except NoWindow as error:
+        raise Usage(
+            f"no command was given, and no window can be opened: {error}",
+            advice="`updater --help` shows the commands.",
+        ) from error
 
 
 def _verify(args: argparse.Namespace, face: Face) -> int:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 
 class Step(StrEnum):
@@ -67,10 +68,23 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Asks:
+    """What a person has to do with the device now, while the story waits for it.
+
+    "update-mode": start its bootloader by these `steps`, in the product's own words; "replug": unplug it and
+    plug it in again; "driver": install the driver of its bootloader.
+    """
+
+    what: Literal["update-mode", "replug", "driver"]
+    steps: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed:
-    """Something the person may want to know; one plain sentence."""
+    """Something the person may want to know; one plain sentence. `asks`: and has to do."""
 
     text: str
+    asks: Asks | None = None
 
 
 Event = StepStarted | Progressed | StepDone | Noticed

@@ -140,6 +140,13 @@ def lab_folder(named: str | None) -> Path | None:
     return Path(chosen) if chosen else None
 
 
+def has_display() -> bool:
+    """Whether a window could be shown. Windows and macOS always have a desktop."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 def today() -> datetime:
     """Now, by this computer's clock."""
     return datetime.now(UTC)

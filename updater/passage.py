@@ -15,6 +15,7 @@ from updater.devices import Connected, application_facts, told
 from updater.dfu.words import WireError
 from updater.drivers import Driver, Drivers
 from updater.errors import CannotOpen, DeviceIs, UnknownDevice, UsbFailed, WrongDevice
+from updater.events import Asks
 from updater.facts import DeviceFacts, IdentityFrom, Mode, RomFacts
 from updater.plan import Plan
 from updater.recognise import is_proved_by_serial, rom_facts, same_device
@@ -22,7 +23,7 @@ from updater.silicon import Silicon
 from updater.store import Journal
 from updater.usbio import ROM_USB, Attached, Bus, read_rom_facts, read_shown
 from updater.vendor import ByHand, Product, Vendor
-from updater.ways import Arrival
+from updater.ways import Arrival, Notice
 
 _ASK_AGAIN_MS = 200
 _OPENS_WITHIN_MS = 5_000
@@ -64,7 +65,7 @@ def enter(bus: Bus, attached: Attached, plan: Plan) -> Attached:
     Raises what `ways.enter` does, and `UnknownDevice` for a bootloader that came too late.
     """
     asked = tuple(way for way in plan.ways if not isinstance(way, ByHand))
-    arrival = ways.enter(bus, attached, replace(plan, ways=asked), lambda _text: None)
+    arrival = ways.enter(bus, attached, replace(plan, ways=asked), _unheard)
     if arrival.stranger is not None:
         raise _unproven(attached.port, arrival.stranger, None)
     return arrival.attached
@@ -99,7 +100,7 @@ _DRIVER_NOW = (
 
 
 def when_it_has_a_driver(
-    bus: Bus, arrival: Arrival, notice: Callable[[str], None], ask: Callable[[Arrival], DeviceFacts]
+    bus: Bus, arrival: Arrival, notice: Notice, ask: Callable[[Arrival], DeviceFacts]
 ) -> tuple[Arrival, DeviceFacts]:
     """What `ask` finds out about the bootloader; where Windows has no driver for it, once it has one.
 
@@ -111,7 +112,7 @@ def when_it_has_a_driver(
     except CannotOpen as error:
         if error.problem != "no-driver":
             raise
-    notice(_DRIVER_NOW)
+    notice(_DRIVER_NOW, Asks("driver"))
     arrival = _once_it_opens(bus, arrival)
     return arrival, ask(arrival)
 
@@ -141,6 +142,10 @@ def _no_driver_came() -> CannotOpen:
     )
     error.device_is = DeviceIs.IN_BOOTLOADER
     return error
+
+
+def _unheard(_text: str, _asks: Asks | None = None) -> None:
+    """Where no person is asked, nobody is told either."""
 
 
 def prove_again(

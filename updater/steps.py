@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from updater.eta import Forecast, Kind
-from updater.events import Emit, Noticed, Progressed, Step, StepDone, StepStarted
+from updater.events import Asks, Emit, Noticed, Progressed, Step, StepDone, StepStarted
 from updater.usbio import Clock
 
 _STILL_MS = 1_000
@@ -102,9 +102,9 @@ class Steps:
         """The step's work is done."""
         self._emit(StepDone(step, round(self._ms[step])))
 
-    def notice(self, text: str) -> None:
-        """Say something to the person."""
-        self._emit(Noticed(text))
+    def notice(self, text: str, asks: Asks | None = None) -> None:
+        """Say something to the person, and what the person has to do."""
+        self._emit(Noticed(text, asks))
 
     def has_begun(self, step: Step) -> bool:
         """Whether the step was opened."""

@@ -206,9 +206,7 @@ class TerminalFace(_Answers):
             return
         self._close_bar()
         for step, ms in self._ms.items():
-            total = self._totals.pop(step)
-            size = f"{total:,} bytes" if total else ""
-            self.say(f"  {WORDS[step]:<24} {size:>16}  {ms / 1000:6.1f} s")
+            self.say(step_words(step, self._totals.pop(step), ms))
         self._ms.clear()
 
     def _close_bar(self) -> None:
@@ -243,7 +241,7 @@ class TerminalFace(_Answers):
         print(text, flush=True)
 
     def receipt(self, receipt: Receipt, kept_at: str | None) -> None:
-        print("\n".join(_receipt_words(receipt)), flush=True)
+        print("\n".join(receipt_words(receipt)), flush=True)
         if kept_at:
             self.say(f"The receipt was kept as {kept_at}")
 
@@ -269,6 +267,12 @@ def _tick(bar: Any, remaining: _Remaining, closed: threading.Event) -> None:
         if remaining.ms is not None:
             remaining.ms = max(remaining.ms - 1000, 0)
         bar.set_postfix_str(remaining.words())
+
+
+def step_words(step: Step, total: int | None, ms: int) -> str:
+    """The line that is left of a step when it is done."""
+    size = f"{total:,} bytes" if total else ""
+    return f"  {WORDS[step]:<24} {size:>16}  {ms / 1000:6.1f} s"
 
 
 def sentence(text: str) -> str:
@@ -319,7 +323,8 @@ def _written_words(receipt: Receipt) -> str:
     return f"{receipt.wrote_bytes:,} bytes in {sectors}, every byte read back and compared"
 
 
-def _receipt_words(receipt: Receipt) -> list[str]:
+def receipt_words(receipt: Receipt) -> list[str]:
+    """What a person reads at the end."""
     name = receipt.device.name
     if receipt.result == "nothing-to-do":
         return [f"Nothing to do: {name} already has version {receipt.to_version}."]

@@ -22,7 +22,7 @@ from updater.devices import (
     told,
 )
 from updater.errors import NotConfirmed, Refused, WrongDevice
-from updater.events import Emit, Event, Step, StepDone
+from updater.events import Asks, Emit, Event, Step, StepDone
 from updater.facts import DeviceFacts
 from updater.job import Hands, Prepared, Request
 from updater.passage import await_application, require_bootloader_driver, seen_without_answer
@@ -137,7 +137,7 @@ def _seen_again(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> D
     with suppress(KeyboardInterrupt):
         if plan.replug_because:
             steps.forecast = None  # a person takes as long as he takes
-            steps.notice(REPLUG_NOW)
+            steps.notice(REPLUG_NOW, Asks("replug"))
         with steps.whole(Step.CONFIRM), suppress(KeyboardInterrupt):
             back = await_application(hands.bus, port, prepared.product, plan, vendor, hands.silicon)
     return back

@@ -10,14 +10,16 @@ Whatever was slower or passed through a person's hands is a stranger (docs/decis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from updater.dfu.scripts import detach
 from updater.dfu.words import Stalled, WireError
 from updater.errors import CannotOpen, DeviceIs, UpdaterError, UsbFailed, WrongDevice
+from updater.events import Asks
 from updater.facts import ApplicationIdentity
 from updater.plan import Plan
 from updater.serialio import SerialLine
@@ -37,7 +39,11 @@ _QUIET_MS = 500
 NEVER_CAME = "left USB and did not come back"
 """In a message: no bootloader appeared. The doctor looks for it in the log of the last failures."""
 
-Notice = Callable[[str], None]
+
+class Notice(Protocol):
+    """Who hears a sentence, and what a person has to do now."""
+
+    def __call__(self, text: str, asks: Asks | None = None, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +299,8 @@ def _same_again(bus: Bus, asked: Attached, who: ApplicationIdentity | None) -> A
 def _by_hand(bus: Bus, asked: Attached, way: ByHand, notice: Notice) -> Arrival | Tried:
     within = _seconds(way.within_ms)
     notice(
-        f"Now your hands are needed. {way.steps} Use the same USB port; the updater waits {within} for it."
+        f"Now your hands are needed. {way.steps} Use the same USB port; the updater waits {within} for it.",
+        Asks("update-mode", way.steps),
     )
     rom = bus.wait_for(asked.port, {ROM_USB}, way.within_ms)
     if rom is not None:

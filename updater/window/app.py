@@ -1,0 +1,95 @@
+"""The window and the one who works for it, put together: what happens is folded, drawn, and ordered."""
+
+from __future__ import annotations
+
+import queue
+import tkinter as tk
+from types import TracebackType
+
+from updater.desktop import Taste
+from updater.window.catalogue import Speak
+from updater.window.fold import fold
+from updater.window.page import page
+from updater.window.state import AT_WORK, Happening, Leave, Second, State, Stop
+from updater.window.theme import Theme
+from updater.window.view import View
+from updater.window.worker import OpenHands, Worker
+
+POLL_MS = 30
+SECOND_MS = 1000
+LEAVES_WITHIN_S = 10
+STOPS_WITHIN_S = 120
+"""A sector that is being erased is waited for: the journal says then how far it came."""
+
+
+class App:
+    """One open window. Everything of tk happens on the thread that made it."""
+
+    def __init__(
+        self,
+        open_hands: OpenHands,
+        state: State,
+        happened: tuple[Happening, ...] = (),
+        *,
+        speak: Speak,
+        taste: Taste,
+    ) -> None:
+        self.root = tk.Tk(className="Updater")
+        self.root.withdraw()
+        self.state = state
+        self._heard: queue.Queue[Happening] = queue.Queue()
+        self._failed: BaseException | None = None
+        self.root.report_callback_exception = self._crashed
+        self.view = View(self.root, Theme(self.root, taste), speak, self.happens)
+        self.worker = Worker(open_hands, self._heard.put)
+        self.view.show(page(self.state))
+        for happening in happened:
+            self.happens(happening)
+        self.root.deiconify()
+
+    def run(self) -> int:
+        """Until the window is closed; returns the exit status of what was done last."""
+        self.worker.start()
+        self.root.after(POLL_MS, self._poll)
+        self.root.after(SECOND_MS, self._tick)
+        try:
+            self.root.mainloop()
+        finally:
+            if self.state.scene in AT_WORK:  # only where the program itself is being stopped
+                self.worker.order(Stop(self.state.job))
+            self.worker.order(Leave())
+            self.worker.wait(STOPS_WITHIN_S if self.state.scene in AT_WORK else LEAVES_WITHIN_S)
+        if self._failed is not None:
+            raise self._failed
+        return self.state.exit_status
+
+    def happens(self, happening: Happening) -> None:
+        """Fold it, draw what is known then, and have done what is to be done."""
+        before = self.state
+        self.state, orders = fold(self.state, happening)
+        if self.state != before:
+            self.view.show(page(self.state))
+        for order in orders:
+            if isinstance(order, Leave):
+                self.root.quit()
+            else:
+                self.worker.order(order)
+
+    def _poll(self) -> None:
+        while True:
+            try:
+                self.happens(self._heard.get_nowait())
+            except queue.Empty:
+                break
+        self.root.after(POLL_MS, self._poll)
+
+    def _tick(self) -> None:
+        self.happens(Second())
+        self.root.after(SECOND_MS, self._tick)
+
+    def _crashed(
+        self, _kind: type[BaseException], error: BaseException, _where: TracebackType | None
+    ) -> None:
+        """A mistake in the window ends it, and is told like any other."""
+        self._failed = error
+        self.root.quit()
