@@ -32,6 +32,12 @@ def published(_site: Published) -> Iterator[Published]:
     web.folder = _site.vendor.site
 
 
+@pytest.fixture(autouse=True)
+def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests on a desktop does not get windows; those of the window have their own screen."""
+    monkeypatch.setattr("updater.host.has_display", lambda: False)
+
+
 @pytest.fixture
 def desk(tmp_path: Path, published: Published, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A customer's desk with nothing plugged in."""

@@ -16,6 +16,7 @@ DEBIAN_PACKAGE = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi",
     "arm-none-eabi-objcopy": "binutils-arm-none-eabi",
     "arm-none-eabi-objdump": "binutils-arm-none-eabi",
+    "Xvfb": "xvfb",
     "busybox": "busybox-static",
     "cpio": "cpio",
     "depmod": "kmod",
@@ -23,6 +24,7 @@ DEBIAN_PACKAGE = {
     "dfu-util": "dfu-util",
     "dpkg": "dpkg",
     "gio": "libglib2.0-bin",
+    "import": "imagemagick",
     "make": "make",
     "modprobe": "kmod",
     "objdump": "binutils",
@@ -33,6 +35,7 @@ DEBIAN_PACKAGE = {
     "usbip": "usbip",
     "xdg-mime": "xdg-utils",
     "xdg-open": "xdg-utils",
+    "xdotool": "xdotool",
 }
 
 # Debian keeps depmod, modprobe and usbip here, and an ordinary user's PATH leaves it out.

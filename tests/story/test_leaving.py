@@ -121,7 +121,7 @@ def test_the_law_of_events_holds_while_a_person_replugs(desk: Desk, labs: list[L
 
     def person(event: Event) -> None:
         events.append(event)
-        if event == Noticed(REPLUG_NOW):
+        if isinstance(event, Noticed) and event.text == REPLUG_NOW:
             labs[-1].boards[0].replug()
 
     with desk.hands() as hands:

@@ -39,6 +39,7 @@ class App:
         self.state = state
         self._heard: queue.Queue[Happening] = queue.Queue()
         self._failed: BaseException | None = None
+        self._alarms: dict[str, str] = {}
         self.root.report_callback_exception = self._crashed
         self.view = View(self.root, Theme(self.root, taste), speak, self.happens)
         self.worker = Worker(open_hands, self._heard.put)
@@ -50,8 +51,8 @@ class App:
     def run(self) -> int:
         """Until the window is closed; returns the exit status of what was done last."""
         self.worker.start()
-        self.root.after(POLL_MS, self._poll)
-        self.root.after(SECOND_MS, self._tick)
+        self._poll()
+        self._tick()
         try:
             self.root.mainloop()
         finally:
@@ -59,6 +60,7 @@ class App:
                 self.worker.order(Stop(self.state.job))
             self.worker.order(Leave())
             self.worker.wait(STOPS_WITHIN_S if self.state.scene in AT_WORK else LEAVES_WITHIN_S)
+            self.close()
         if self._failed is not None:
             raise self._failed
         return self.state.exit_status
@@ -81,11 +83,17 @@ class App:
                 self.happens(self._heard.get_nowait())
             except queue.Empty:
                 break
-        self.root.after(POLL_MS, self._poll)
+        self._alarms["poll"] = self.root.after(POLL_MS, self._poll)
 
     def _tick(self) -> None:
         self.happens(Second())
-        self.root.after(SECOND_MS, self._tick)
+        self._alarms["tick"] = self.root.after(SECOND_MS, self._tick)
+
+    def close(self) -> None:
+        """Take the window away."""
+        for alarm in self._alarms.values():
+            self.root.after_cancel(alarm)
+        self.root.destroy()
 
     def _crashed(
         self, _kind: type[BaseException], error: BaseException, _where: TracebackType | None

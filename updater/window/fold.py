@@ -183,7 +183,8 @@ def _resume(state: State) -> After:
 
 def _came_back(state: State) -> State:
     one = _device(state)
-    if one is not None and state.offer is not None and one.version == state.offer.new:
+    runs = one is not None and not one.in_update_mode
+    if runs and one is not None and state.offer is not None and one.version == state.offer.new:
         return _to(state, Scene.DONE, exit_status=0)
     return state
 

@@ -75,7 +75,7 @@ OTHER = _("Install another update")
 OTHER_DO = _("Open an update file that you were sent, or paste a link or a code.")
 OTHER_ENTRY = _("Link or code:")
 
-CHECKING = _("Looking for an update for your {name} …")
+CHECKING = _("Checking your {name} …")
 CHECKING_ANY = _("Looking for an update …")
 
 UP_TO_DATE = _("Your {name} is up to date")
@@ -154,7 +154,7 @@ STEPS: Mapping[Step, str] = {
 DONE = _("Done. Your {name} has version {version}")
 DONE_DO = _("Every byte was checked. You can unplug the device now, or go on using it.")
 
-NOT_CONFIRMED = _("Written, but the device has not come back yet")
+NOT_CONFIRMED = _("The device has not come back yet")
 NOT_CONFIRMED_DO = _(
     "Everything was written and checked. Unplug the device and plug it in again: this window says when it is "
     "back. If it stays away, save a report and send it to {support}."

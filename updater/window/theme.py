@@ -1,68 +1,12 @@
-"""Colours, sizes and fonts. Sizes are for 96 dots per inch and grow with the screen's."""
+"""Sizes, fonts and styles. Sizes are for 96 dots per inch and grow with the screen's."""
 
 from __future__ import annotations
 
 import tkinter as tk
-from dataclasses import dataclass
 from tkinter import font, ttk
 
 from updater.desktop import Taste
-from updater.window.page import Tone
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Palette:
-    """`text`, `muted` and the tones are read on `ground` and `card`; `on_accent` on `accent`."""
-
-    ground: str
-    card: str
-    line: str
-    text: str
-    muted: str
-    accent: str
-    accent_pressed: str
-    on_accent: str
-    good: str
-    care: str
-    bad: str
-
-    def tone(self, tone: Tone) -> str:
-        """The colour of the mark beside the headline."""
-        return {
-            Tone.PLAIN: self.accent,
-            Tone.BUSY: self.accent,
-            Tone.GOOD: self.good,
-            Tone.CARE: self.care,
-            Tone.BAD: self.bad,
-        }[tone]
-
-
-LIGHT = Palette(
-    ground="#ffffff",
-    card="#f3f5f8",
-    line="#8a94a3",
-    text="#1a1e24",
-    muted="#56606d",
-    accent="#0b5cad",
-    accent_pressed="#094a8c",
-    on_accent="#ffffff",
-    good="#19713a",
-    care="#8a5a00",
-    bad="#b3261e",
-)
-DARK = Palette(
-    ground="#1d2025",
-    card="#282c33",
-    line="#7b8593",
-    text="#eceef1",
-    muted="#aeb6c1",
-    accent="#7db8ff",
-    accent_pressed="#a5cdff",
-    on_accent="#0c1a2b",
-    good="#7bd394",
-    care="#f0bd5b",
-    bad="#ff9a92",
-)
+from updater.window.palette import DARK, LIGHT
 
 
 class Theme:
@@ -79,7 +23,7 @@ class Theme:
         for name in ("TkDefaultFont", "TkTextFont"):
             font.nametofont(name).configure(size=size)
         family = str(base.actual("family"))
-        self.headline = font.Font(root, family=family, size=size + 5, weight="bold")
+        self.headline = font.Font(root, family=family, size=size + 4, weight="bold")
         self.strong = font.Font(root, family=family, size=size, weight="bold")
         self.small = font.Font(root, family=family, size=size - 1)
         self.mono = font.nametofont("TkFixedFont")
@@ -99,6 +43,7 @@ class Theme:
             darkcolor=p.ground, troughcolor=p.card, focuscolor=p.accent, insertcolor=p.text,
             fieldbackground=p.ground, selectbackground=p.accent, selectforeground=p.on_accent,
         )  # fmt: skip
+        style.configure("TLabel", padding=(px(3), 0))
         style.configure("Muted.TLabel", foreground=p.muted)
         style.configure("Small.TLabel", foreground=p.muted, font=self.small)
         style.configure("Headline.TLabel", font=self.headline)

@@ -32,7 +32,11 @@ class View:
         self._buttons: dict[Action, ttk.Button] = {}
         self._bar: ttk.Progressbar | None = None
         self._bar_words: tuple[ttk.Label, ttk.Label] | None = None
+        # made once: a tk variable must not be cleared away by another thread
+        self._picked, self._typed = tk.StringVar(root), tk.StringVar(root)
+        self._typed.trace_add("write", lambda *_: did(Entered(self._typed.get())))
         self._shows_details = False
+        self._width = theme.px(WIDTH)
         self._frame()
         root.protocol("WM_DELETE_WINDOW", lambda: did(Pressed(Action.CLOSE)))
         root.bind("<Return>", self._entered)
@@ -79,10 +83,10 @@ class View:
             old.destroy()
         self._wrapped, self._bar, self._bar_words = [], None, None
         self._headline(page)
-        for sentence in page.sentences:
-            self._label(sentence, pady=(0, 8))
         if page.steps:
             self._steps(page.steps)
+        for sentence in page.sentences:
+            self._label(sentence, pady=(0, 8))
         if page.rows:
             self._rows(page)
         if page.choices:
@@ -96,9 +100,7 @@ class View:
             self._label(text, style="Small.TLabel", pady=(8, 0))
         self._asides([one for one in page.buttons if one.is_aside])
         self._main_buttons([one for one in page.buttons if not one.is_aside])
-        self.root.update_idletasks()
-        self._wrap()
-        self.root.geometry("")
+        self._fit()
         self._focus(page)
 
     def _label(
@@ -163,7 +165,7 @@ class View:
 
     def _choices(self, page: Page) -> None:
         px = self._theme.px
-        self._picked = tk.StringVar(self.root, value=page.picked or "")
+        self._picked.set(page.picked or "")
         for choice in page.choices:
             self._choice(choice).pack(anchor="w", fill="x", pady=(px(4), 0))
             if choice.below is not None:
@@ -181,10 +183,9 @@ class View:
     def _entry(self, label: Text) -> None:
         px = self._theme.px
         self._label(label, style="Strong.TLabel", pady=(4, 4))
-        typed = tk.StringVar(self.root)
-        entry = ttk.Entry(self._body, textvariable=typed, font="TkTextFont")
+        self._typed.set("")
+        entry = ttk.Entry(self._body, textvariable=self._typed, font="TkTextFont")
         entry.pack(fill="x", pady=(0, px(8)))
-        typed.trace_add("write", lambda *_: self._did(Entered(typed.get())))
         self.field = entry
 
     def _progress(self, page: Page) -> None:
@@ -272,7 +273,7 @@ class View:
         else:
             self._details_frame.pack_forget()
         self._say_details()
-        self.root.geometry("")
+        self._fit()
 
     def _say_details(self) -> None:
         arrow = "▾" if self._shows_details else "▸"
@@ -285,14 +286,27 @@ class View:
     # ----------------------------------------------------------------------------------- size, focus and keys
 
     def _resized(self, event: tk.Event[tk.Misc]) -> None:
-        if event.widget is self.root:
+        if event.widget is self.root and event.width not in (self._width, 1):
+            self._width = event.width
             self._wrap()
 
     def _wrap(self) -> None:
         px = self._theme.px
-        width = max(self.root.winfo_width(), px(WIDTH)) - 2 * px(PAD)
         for label, less in self._wrapped:
-            label.configure(wraplength=width - px(less))
+            label.configure(wraplength=self._width - 2 * px(PAD) - px(less + 12))
+
+    def _fit(self) -> None:
+        """As wide as it was, and as high as its content needs."""
+        px = self._theme.px
+        self._wrap()
+        self.root.update_idletasks()
+        buttons = self._foot.winfo_reqwidth() + self._details_button.winfo_reqwidth() + 2 * px(PAD) + px(16)
+        if buttons > self._width:  # a language with long words
+            self._width = buttons
+            self._wrap()
+            self.root.update_idletasks()
+        height = min(max(self.root.winfo_reqheight(), px(HEIGHT)), self.root.winfo_screenheight())
+        self.root.geometry(f"{self._width}x{height}")
 
     def _focus(self, page: Page) -> None:
         if page.entry is not None:
@@ -303,7 +317,7 @@ class View:
             first.focus_set()
             return
         default = next((one for one in page.buttons if one.is_default and one.is_armed), None)
-        (self._buttons[default.action] if default else self._details_button).focus_set()
+        (self._buttons[default.action] if default else self.root).focus_set()
 
     def _entered(self, _event: object) -> str:
         """Enter presses the button that has the focus, else the page's default."""
