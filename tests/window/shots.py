@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,10 +31,10 @@ Scenario = Callable[[Desk, "Camera"], None]
 
 
 class Camera:
-    """Names the pictures of one look: language, colours and the screen's dots."""
+    """Takes the pictures of one look: language, colours and the screen's dots. `only`: not all of them."""
 
-    def __init__(self, folder: Path, suffix: str = "", **look: object) -> None:
-        self.folder, self._suffix, self.look = folder, suffix, look
+    def __init__(self, folder: Path, suffix: str = "", only: Sequence[str] = (), **look: object) -> None:
+        self.folder, self._suffix, self._only, self.look = folder, suffix, only, look
 
     @contextmanager
     def on(self, desk: Desk, wanted: Wanted | None = None, *, speed: float | None = None) -> Iterator[Stage]:
@@ -42,7 +42,8 @@ class Camera:
             yield stage
 
     def take(self, stage: Stage, name: str) -> None:
-        stage.picture(self.folder / f"{name}{self._suffix}.png")
+        if not self._only or name in self._only:
+            stage.picture(self.folder / f"{name}{self._suffix}.png")
 
 
 def nothing(desk: Desk, camera: Camera) -> None:
@@ -242,15 +243,22 @@ def main() -> None:
     only = sys.argv[2:]
     if only == [SHARP]:
         with screen(192):
-            shoot(Camera(folder, "-200", language="de"), "update")
+            shoot(Camera(folder, "-200", ("offered", "working-details"), language="de"), "update")
         return
     with screen():
         shoot(Camera(folder), *only)
         if only:
             return
-        shoot(Camera(folder, "-de", language="de"), "nothing", "pick", "update", "link", "cut", "failed")
-        shoot(Camera(folder, "-dark", dark=True), "pick", "update", "older", "failed")
-        shoot(Camera(folder, "-plain", plain=True), "cut")
+        german = (
+            *("nothing-advice", "pick-a-product", "offered", "working", "stop-asked", "done"),
+            *("from-a-link", "unplugged-steps", "failed-network"),
+        )
+        shoot(
+            Camera(folder, "-de", german, language="de"), "nothing", "pick", "update", "link", "cut", "failed"
+        )
+        dark = ("pick-a-product", "offered", "working-details", "typed", "failed-network")
+        shoot(Camera(folder, "-dark", dark, dark=True), "pick", "update", "older", "failed")
+        shoot(Camera(folder, "-plain", ("unplugged",), plain=True), "cut")
     # tk holds on to a screen as long as its process lives
     subprocess.run([sys.executable, "-m", "tests.window.shots", str(folder), SHARP], check=True)
 
