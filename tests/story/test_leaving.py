@@ -8,7 +8,7 @@ from tests.desk import FLASH, Desk, Said, program
 from tests.story.test_event_law import check_law
 from updater.console import request_for
 from updater.dfu.words import Request
-from updater.events import Event, Noticed, Step, StepDone
+from updater.events import Asks, Event, Noticed, Step, StepDone
 from updater.lab.backend import LabBackend
 from updater.lab.shelf import Lab
 from updater.lab.symptoms import Leaves
@@ -19,6 +19,9 @@ CHIP = "stm32h743"
 OLD, NEW = program("1.0.0"), program("1.1.0")
 RAM_END = 0x2002_0000
 HIGH = program("1.1.0", stack=RAM_END)
+
+
+ASKED = Noticed(REPLUG_NOW, Asks("replug"))
 
 
 @pytest.fixture
@@ -121,7 +124,7 @@ def test_the_law_of_events_holds_while_a_person_replugs(desk: Desk, labs: list[L
 
     def person(event: Event) -> None:
         events.append(event)
-        if isinstance(event, Noticed) and event.text == REPLUG_NOW:
+        if event == ASKED:
             labs[-1].boards[0].replug()
 
     with desk.hands() as hands:
@@ -129,7 +132,7 @@ def test_the_law_of_events_holds_while_a_person_replugs(desk: Desk, labs: list[L
         receipt = perform(hands, prepared, person)
     assert receipt.result == "confirmed"
     check_law(events, but={Step.DOWNLOAD})  # a bundle file is not downloaded
-    told = events.index(Noticed(REPLUG_NOW))
+    told = events.index(ASKED)
     done = [event.step for event in events[:told] if isinstance(event, StepDone)]
     assert done[-1] is Step.LEAVE
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import replace
 from pathlib import Path
 
-from updater.console import request_for, request_for_link
+from updater.console import receipt_name, request_for, request_for_link
 from updater.desktop import kept_awake
 from updater.devices import look_around
 from updater.dossier import support_report, write_report
@@ -260,7 +260,7 @@ class Worker:
         return heard
 
     def _keep(self, hands: Hands, receipt: Receipt) -> None:
-        name = f"{hands.now:%Y%m%d-%H%M%S}-{receipt.product}-{receipt.to_version}"
+        name = receipt_name(hands.now, receipt)
         try:
             self._say(f"The receipt was kept as {hands.store.keep_receipt(name, receipt_line(receipt))}")
         except StorageFailed as error:  # the device is done: a full disk is worth a word, no more
