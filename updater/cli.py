@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from updater.lab.application import LabProduct
     from updater.lab.shelf import Lab
     from updater.terminal import Face
+
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -49,7 +50,10 @@ def run(arguments: Sequence[str]) -> int:
         with _logged(args):
             return int(args.run(args, face))
     except UpdaterError as error:
-        return _fail(face, error, json=json)
+        status = _fail(face, error, json=json)
+        if is_link_call(arguments):  # whoever clicked a link sees no terminal
+            _show(error)
+        return status
     except KeyboardInterrupt:
         return _fail(face, Cancelled("the command was stopped"), json=json)
     except OSError as error:  # a closed pipe, a full disk behind stdout; work in progress guards itself
@@ -82,6 +86,14 @@ def _fail(face: Face | None, error: UpdaterError, *, json: bool) -> int:
     with suppress(OSError, ValueError):
         (face or _face(json=json)).error(error)
     return error.exit_status
+
+
+def _show(error: UpdaterError) -> None:
+    """Say in a window why a link was not opened, where there can be one."""
+    from updater.window import NoWindow, Wanted, open_window
+
+    with suppress(NoWindow, UpdaterError):
+        open_window(argparse.Namespace(lab=None, state=None), _hands, Wanted(), failed=error)
 
 
 def _face(*, json: bool) -> Face:

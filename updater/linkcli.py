@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -98,10 +98,13 @@ def _open(what: str, args: argparse.Namespace, face: Face, hands: MakeHands) -> 
     """A link, a page or a code goes the way of a clicked link; a file is never handed over."""
     from updater.console import install, link_of, request_for
     from updater.host import load_home
+    from updater.window import NoWindow, Wanted, WantedKind, open_window
 
     home = load_home()
     if link := link_of(what, home.vendor):
         return _select(link, home, args, face, hands)
+    with suppress(NoWindow):
+        return open_window(args, hands, Wanted(WantedKind.FILE, what))
     with hands(args) as made:
         return install(made, face, request_for(what, home.vendor), yes=False)
 
@@ -112,10 +115,13 @@ def _select(link: Link, home: Home, args: argparse.Namespace, face: Face, hands:
     from updater.instance import hand_over
     from updater.linkconsole import selected
     from updater.store import folder_of
+    from updater.window import NoWindow, Wanted, WantedKind, open_window
 
     if hand_over(folder_of(state_folder(args.state), home.embedded_root), link):
         face.say("The updater that is already open has taken it. Go on there.")
         return 0
+    with suppress(NoWindow):
+        return open_window(args, hands, Wanted(WantedKind.LINK, link.tokens))
     selected(link, home.vendor, face)
     with hands(args) as made:
         return install(made, face, request_of(link), yes=False)

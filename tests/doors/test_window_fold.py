@@ -29,6 +29,7 @@ from updater.window.state import (
     Happening,
     Leave,
     Line,
+    LinkArrived,
     Looked,
     NothingNew,
     Offer,
@@ -75,7 +76,7 @@ OFFER = Offer(
     recovery_steps="Hold the button.",
 )
 OLDER = replace(OFFER, confirmations=(Confirmation(text="0.9.0", doubt=Doubt.OLDER),), is_older=True)
-LINK = Wanted(WantedKind.LINK, "demo-update://v1/demo-widget/stable/latest")
+LINK = Wanted(WantedKind.LINK, "demo-widget/stable/latest")
 
 
 def after(*happenings: Happening, start: State = NEW) -> State:
@@ -197,6 +198,18 @@ def test_a_link_that_is_none_is_told_before_anything_is_looked_for() -> None:
     bad = after(Failed(0, failure("Usage", exit_status=2)), start=replace(NEW, wanted=LINK))
     assert (bad.scene, bad.exit_status) == (Scene.FAILED, 2)
     assert after(Looked((WIDGET,)), start=bad).scene is Scene.FAILED
+
+
+def test_a_link_that_is_handed_over_is_asked_about_and_begins_nothing() -> None:
+    state, ordered = fold(OFFERED, LinkArrived(LINK.text))
+    assert (state.agreed, state.wanted) == (None, LINK)
+    assert ordered == (Prepare(job=2, wanted=LINK, port="1-1"),)
+    assert after(Offered(2, OFFER), start=state).scene is Scene.LINKED
+
+
+def test_a_link_that_is_handed_over_while_a_device_is_unfinished_changes_nothing() -> None:
+    for busy in (WORKING, CUT):
+        assert fold(busy, LinkArrived(LINK.text)) == (busy, ())
 
 
 def test_a_file_that_was_opened_is_looked_into_when_its_device_is_there() -> None:
@@ -400,6 +413,24 @@ def test_a_driver_that_is_missing_gets_its_own_advice() -> None:
     assert first.id.startswith("Windows needs a driver")
 
 
+CLOSED = replace(WIDGET, title=None, problem="no-driver")
+NO_DRIVER = failure("CannotOpen", problem="no-driver")
+
+
+def test_a_device_goes_on_by_itself_when_its_driver_has_come() -> None:
+    state = after(Looked((CLOSED,)), Failed(1, NO_DRIVER))
+    assert fold(state, Looked((CLOSED,))) == (state, ())
+    assert orders(state, Looked((WIDGET,))) == (Prepare(job=2, wanted=Wanted(), port="1-1"),)
+
+
+def test_a_driver_that_comes_in_the_middle_of_the_work_needs_no_second_question() -> None:
+    state = after(Failed(1, NO_DRIVER), Looked((CLOSED,)), start=WORKING)
+    assert state.scene is Scene.FAILED
+    opened = after(Looked((replace(SILENT, candidates=()),)), start=state)
+    assert fold(opened, Offered(2, OFFER))[1] == (Perform(2),)
+    assert fold(opened, Offered(2, replace(OFFER, is_proven=False)))[1] == ()
+
+
 def test_trying_again_after_a_failure_prepares_again() -> None:
     state = after(Looked((WIDGET,)), Failed(1, failure("NetworkFailed")))
     assert orders(state, Pressed(Action.AGAIN)) == (Prepare(job=2, wanted=Wanted(), port="1-1"),)
@@ -449,6 +480,7 @@ HAPPENINGS: st.SearchStrategy[Happening] = st.one_of(
     st.builds(Entered, st.sampled_from(["", "0.9.0", "1-1"])),
     st.just(FileChosen("x.fwb")),
     st.just(Line("a line")),
+    st.just(LinkArrived(LINK.text)),
     st.just(Second()),
 )
 LIVES = st.lists(HAPPENINGS, max_size=40)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from updater.cli import run
 from updater.errors import StorageFailed
 from updater.events import Progressed, Step
 from updater.job import Hands
-from updater.window import NoWindow, first_state, open_window
+from updater.window import NoWindow, open_window
 from updater.window.state import (
     NEWEST,
     CannotLook,
@@ -158,12 +159,13 @@ def test_a_file_may_be_older_and_then_asks_to_be_typed(bench: Bench) -> None:
     assert offered.offer.is_older
 
 
-def test_a_link_is_a_link_and_nothing_else(bench: Bench) -> None:
+def test_a_link_is_what_it_selects_and_nothing_else(bench: Bench) -> None:
     bench.desk.plug_in()
-    for text in (str(bench.desk.published.bundle_path("demo-widget-1.0.0")), "1.0.0", "http://127.0.0.1/"):
+    file = str(bench.desk.published.bundle_path("demo-widget-1.0.0"))
+    for text in (file, "1.0.0", "http://127.0.0.1/", "demo-widget/stable/latest/", "../x/latest"):
         assert failed(bench.prepare(Wanted(WantedKind.LINK, text))) == "Usage"
-    link = Wanted(WantedKind.LINK, bench.desk.published.link("demo-gadget"))
-    assert failed(bench.prepare(link)) == "WrongDevice"
+    assert failed(bench.prepare(Wanted(WantedKind.LINK, "demo-gadget/stable/latest"))) == "WrongDevice"
+    assert isinstance(bench.prepare(Wanted(WantedKind.LINK, "demo-widget/stable/latest")), Offered)
 
 
 def test_a_site_that_does_not_answer_is_a_failure_with_its_exact_words_in_the_details(bench: Bench) -> None:
@@ -257,20 +259,18 @@ def test_a_computer_that_cannot_be_asked_is_told_after_some_looks(bench: Bench) 
     assert [type(one) for one in bench.told] == [CannotLook]
 
 
-def test_the_window_opens_with_a_link_only_when_it_is_one(bench: Bench) -> None:
-    good, happened = first_state(Wanted(WantedKind.LINK, bench.desk.published.link("demo-widget")))
-    assert (good.product_wanted, happened) == ("Demo Widget", ())
-    _bad, happened = first_state(Wanted(WantedKind.LINK, "demo-update://v1/../x/latest"))
-    assert failed(happened[0]) == "Usage"
+def test_a_pasted_link_and_a_typed_code_are_read_like_on_the_command_line(bench: Bench) -> None:
+    bench.desk.plug_in()
+    link = f' "{bench.desk.published.link("demo-widget")}" '
+    assert isinstance(bench.prepare(Wanted(WantedKind.ENTERED, link)), Offered)
+    assert failed(bench.prepare(Wanted(WantedKind.ENTERED, "9999-9999"))) == "Usage"
 
 
-@pytest.mark.usefixtures("desk")
 def test_where_there_is_no_display_there_is_no_window(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("updater.host.has_display", lambda: False)
     with pytest.raises(NoWindow):
-        open_window(bench.desk.hands, NEWEST)
+        open_window(argparse.Namespace(state=None), lambda _: bench.desk.hands(), NEWEST)
     assert run([]) == 2
     assert "no window can be opened" in capsys.readouterr().err
     assert run(["--link", "no-link"]) == 2

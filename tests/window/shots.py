@@ -107,7 +107,7 @@ def update(desk: Desk, camera: Camera) -> None:
 
 def link(desk: Desk, camera: Camera) -> None:
     desk.plug_in()
-    wanted = Wanted(WantedKind.LINK, desk.published.link("demo-widget"))
+    wanted = Wanted(WantedKind.LINK, "demo-widget/stable/latest")
     with camera.on(desk, wanted) as stage:
         stage.start().until(Scene.LINKED)
         camera.take(stage, "from-a-link")

@@ -51,9 +51,8 @@ class Stage:
         self.gate: Callable[[Happening], bool] = lambda _: False
         self._open = threading.Event()
         self.reached = threading.Event()
-        state, happened = first_state(wanted)
         self.app = App(
-            self.hands, state, happened, speak=catalogue([language]), taste=Taste(dark=dark, plain=plain)
+            self.hands, first_state(wanted), speak=catalogue([language]), taste=Taste(dark=dark, plain=plain)
         )
         self._tell = self.app.worker._tell
         self.app.worker._tell = self._gated

@@ -181,3 +181,25 @@ def test_a_device_that_is_plugged_in_later_is_found_by_itself(desk: Desk) -> Non
         window("An update for your Demo Widget is ready")
         press("Escape")
         assert process.wait(PATIENCE_S) == 12
+
+
+def test_a_second_start_hands_its_link_to_the_window_that_is_open(desk: Desk) -> None:
+    desk.plug_in(runs="1.1.0")
+    with program(desk, lab=False) as process:
+        window("Your Demo Widget is up to date")
+        desk.updater("lab", "remove", "board1")
+        window("No device found")
+        with program(desk, "--link", desk.published.link("demo-gadget"), lab=False) as second:
+            assert second.wait(PATIENCE_S) == 0
+        desk.plug_in("demo-gadget")
+        window("A link asks you to update your Demo Gadget")
+        press("Return")
+        assert process.wait(PATIENCE_S) == 12
+    assert desk.holds("demo-gadget-1.0.0")
+
+
+def test_whoever_clicked_a_link_that_is_none_reads_why_in_a_window(desk: Desk) -> None:
+    with program(desk, "--link", "demo-update://v1/../x", lab=False) as process:
+        window("This cannot be opened")
+        press("Return")
+        assert process.wait(PATIENCE_S) == 2

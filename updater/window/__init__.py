@@ -1,28 +1,42 @@
 """The customer's window: one device, one button, the truth at the end.
 
 `state`, `texts`, `fold` and `page` think and never touch; `worker` works in a thread of its own; `view`
-draws.
+draws; `app` puts them together.
 """
 
 from __future__ import annotations
 
-from updater.desktop import Taste
+import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from updater.errors import UpdaterError
-from updater.window.state import Failed, Happening, Seller, State, Wanted, WantedKind
-from updater.window.worker import OpenHands, failure_of
+from updater.window.state import Failed, Seller, State, Wanted, WantedKind
+
+if TYPE_CHECKING:
+    from updater.job import Hands
+
+__all__ = ["NoWindow", "Wanted", "WantedKind", "first_state", "open_window"]
+
+MakeHands = Callable[[argparse.Namespace], AbstractContextManager["Hands"]]
 
 
 class NoWindow(Exception):
     """There is no display, or no tk."""
 
 
-def open_window(open_hands: OpenHands, wanted: Wanted, *, plain: bool = False) -> int:
+def open_window(
+    args: argparse.Namespace, hands: MakeHands, wanted: Wanted, *, failed: UpdaterError | None = None
+) -> int:
     """Show the window until it is closed; returns the exit status of what was done last.
 
-    Raises `NoWindow`, and `Usage` where the vendor folder cannot be read.
+    `failed`: what has gone wrong already, before there was a window. Raises `NoWindow`, and `Usage` where the
+    vendor folder cannot be read.
     """
     from updater.desktop import be_sharp, languages, taste
-    from updater.host import has_display
+    from updater.host import has_display, load_home, state_folder
 
     if not has_display():
         raise NoWindow("there is no display")
@@ -31,32 +45,35 @@ def open_window(open_hands: OpenHands, wanted: Wanted, *, plain: bool = False) -
 
         from updater.window.app import App
         from updater.window.catalogue import catalogue
+        from updater.window.worker import failure_of
     except ImportError as error:
         raise NoWindow(f"this Python has no tk: {error}") from error
+    from updater.store import folder_of
+
+    home = load_home()
     be_sharp()
     likes = taste()
-    likes = Taste(dark=likes.dark, plain=plain or likes.plain, scale=likes.scale)
-    opening = first_state(wanted)
+    likes = replace(likes, plain=likes.plain or bool(getattr(args, "plain", False)))
+    happened = (Failed(0, failure_of(failed)),) if failed is not None else ()
     try:
-        app = App(open_hands, *opening, speak=catalogue(languages()), taste=likes)
+        app = App(
+            lambda: hands(args), first_state(wanted), happened, speak=catalogue(languages()), taste=likes
+        )
     except TclError as error:
         raise NoWindow(str(error)) from error
-    return app.run()
+    return app.run(folder_of(state_folder(args.state), home.embedded_root))
 
 
-def first_state(wanted: Wanted) -> tuple[State, tuple[Happening, ...]]:
-    """What the window knows when it opens, and what has happened by then: a link may be no link at all."""
-    from updater.console import request_for_link
+def first_state(wanted: Wanted) -> State:
+    """What the window knows when it opens. Raises `Usage` where the vendor folder cannot be read."""
     from updater.host import load_home
     from updater.vendor import Kind
 
     vendor = load_home().vendor
-    seller = Seller(name=vendor.name, support=vendor.support, is_demo=vendor.kind is Kind.DEMO)
-    state = State(seller=seller, wanted=wanted)
-    if wanted.kind is not WantedKind.LINK:
-        return state, ()
-    try:
-        named = vendor.product(request_for_link(wanted.text, vendor).product or "")
-    except UpdaterError as error:
-        return state, (Failed(0, failure_of(error)),)
-    return State(seller=seller, wanted=wanted, product_wanted=named.title if named else None), ()
+    seller = Seller(
+        name=vendor.name,
+        support=vendor.support,
+        is_demo=vendor.kind is Kind.DEMO,
+        products=tuple((product.id, product.title) for product in vendor.products),
+    )
+    return State(seller=seller, wanted=wanted)

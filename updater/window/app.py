@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import queue
 import tkinter as tk
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import TracebackType
 
 from updater.desktop import Taste
+from updater.errors import StorageFailed
+from updater.instance import listen
+from updater.links import Link
 from updater.window.catalogue import Speak
 from updater.window.fold import fold
 from updater.window.page import page
-from updater.window.state import AT_WORK, Happening, Leave, Second, State, Stop
+from updater.window.state import AT_WORK, Happening, Leave, LinkArrived, Second, State, Stop
 from updater.window.theme import Theme
 from updater.window.view import View
 from updater.window.worker import OpenHands, Worker
@@ -48,13 +53,19 @@ class App:
             self.happens(happening)
         self.root.deiconify()
 
-    def run(self) -> int:
-        """Until the window is closed; returns the exit status of what was done last."""
+    def run(self, folder: Path) -> int:
+        """Until the window is closed; returns the exit status of what was done last.
+
+        What other starts of this program hand over in this state folder comes in here.
+        """
         self.worker.start()
         self._poll()
         self._tick()
         try:
-            self.root.mainloop()
+            with ExitStack() as stack:
+                with suppress(StorageFailed):  # it works without; what is to be done will say what is wrong
+                    stack.enter_context(listen(folder, self._handed_over))
+                self.root.mainloop()
         finally:
             if self.state.scene in AT_WORK:  # only where the program itself is being stopped
                 self.worker.order(Stop(self.state.job))
@@ -71,11 +82,17 @@ class App:
         self.state, orders = fold(self.state, happening)
         if self.state != before:
             self.view.show(page(self.state))
+        if isinstance(happening, LinkArrived):
+            self.view.come_forward()
         for order in orders:
             if isinstance(order, Leave):
                 self.root.quit()
             else:
                 self.worker.order(order)
+
+    def _handed_over(self, link: Link) -> None:
+        """On the listener's thread: only words go from here to the window."""
+        self._heard.put(LinkArrived(link.tokens))
 
     def _poll(self) -> None:
         while True:

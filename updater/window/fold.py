@@ -23,6 +23,7 @@ from updater.window.state import (
     Happening,
     Leave,
     Line,
+    LinkArrived,
     Looked,
     NothingNew,
     Offered,
@@ -54,6 +55,8 @@ ALMOST = 0.99
 
 After = tuple[State, tuple[Order, ...]]
 
+_BUSY = frozenset({*AT_WORK, Scene.UNPLUGGED, Scene.STOPPED})
+"""While a device is unfinished nothing else is begun, whatever a link asks for."""
 _STAYS_PUT = frozenset({Scene.OTHER, Scene.DONE, Scene.STOPPED, *AT_WORK})
 """Scenes that a device's coming and going does not end."""
 
@@ -86,8 +89,10 @@ def _small(state: State, happening: Happening) -> After:
             return replace(state, picked=happening.key), ()
         case Entered():
             return replace(state, entered=happening.text), ()
-        case FileChosen() if state.scene not in AT_WORK:
+        case FileChosen() if state.scene not in _BUSY:
             return _wants(state, Wanted(WantedKind.FILE, happening.file))
+        case LinkArrived() if state.scene not in _BUSY:
+            return _wants(state, Wanted(WantedKind.LINK, happening.tokens))
         case ReportWanted():
             return state, (SaveReport(happening.file),)
         case ReportSaved():
@@ -126,12 +131,22 @@ def _looked(state: State, seen: tuple[Seen, ...]) -> After:
         return state, ()
     ours = _device(state)
     if state.scene is Scene.FAILED and (state.port is None or ours is not None):
-        return state, ()
+        return _opens_now(state, ours)
     if state.scene not in (Scene.LOOKING, Scene.NOTHING, Scene.SEVERAL):
         if ours is not None and ours == _device(before):
             return state, ()
         return _consider(_forget_device(state))
     return _consider(state)
+
+
+def _opens_now(state: State, ours: Seen | None) -> After:
+    """A device that could not be opened goes on by itself once it can, also in the middle of the work."""
+    was_closed = state.failure is not None and state.failure.problem is not None
+    if ours is None or ours.problem is not None or not was_closed:
+        return state, ()
+    if state.agreed is not None and not ours.candidates:
+        return _prepare(_to(state, Scene.CHECKING, resuming=True))
+    return _consider(_to(state, Scene.LOOKING))
 
 
 def _consider(state: State) -> After:

@@ -132,8 +132,9 @@ def _looking(state: State) -> Page:
 
 def _nothing(state: State) -> Page:
     sentences = [say(t.NOTHING_DO, vendor=state.seller.name)]
-    if state.wanted.kind is WantedKind.LINK and state.product_wanted:
-        sentences.append(say(t.NOTHING_LINK, product=state.product_wanted))
+    if state.wanted.kind is WantedKind.LINK:
+        id = state.wanted.text.partition("/")[0]
+        sentences.append(say(t.NOTHING_LINK, product=dict(state.seller.products).get(id, id)))
     if state.wanted.kind is WantedKind.FILE:
         sentences.append(say(t.NOTHING_FILE, file=_short(state.wanted.text)))
     if state.seen:

@@ -28,6 +28,7 @@ def seen_of(facts: DeviceFacts, vendor: Vendor) -> Seen:
         serial=facts.serial,
         in_update_mode=in_update_mode,
         is_stranger=facts.mode is Mode.OTHER,
+        problem=facts.problem,
         candidates=candidates(facts, vendor),
     )
 

@@ -51,7 +51,9 @@ class WantedKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which update is wanted. `text` is a link, a file's name, or what a person has typed or pasted."""
+    """Which update is wanted. `text` is what a link selects (PRODUCT/CHANNEL/VERSION), a file's name, or what
+    a person has typed or pasted.
+    """
 
     kind: WantedKind = WantedKind.NEWEST
     text: str = ""
@@ -62,11 +64,12 @@ NEWEST = Wanted()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seller:
-    """Whose updater this is. `is_demo`: it has virtual devices only."""
+    """Whose updater this is. `is_demo`: it has virtual devices only; `products`: their ids and titles."""
 
     name: str
     support: str
     is_demo: bool = False
+    products: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A connected device. `candidates` is empty unless a person must say what it is."""
+    """A connected device. `candidates` is empty unless a person must say what it is; `problem`: why it cannot
+    be opened.
+    """
 
     port: str
     title: str | None = None
@@ -88,6 +93,7 @@ class Seen:
     serial: str | None = None
     in_update_mode: bool = False
     is_stranger: bool = False
+    problem: str | None = None
     candidates: tuple[Candidate, ...] = ()
 
 
@@ -166,7 +172,6 @@ class State:
     seller: Seller
     scene: Scene = Scene.LOOKING
     wanted: Wanted = NEWEST
-    product_wanted: str | None = None
     seen: tuple[Seen, ...] = ()
     advice: tuple[Text, ...] = ()
     port: str | None = None
@@ -317,6 +322,13 @@ class FileChosen:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkArrived:
+    """Another start of this program has handed over what a link selects."""
+
+    tokens: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportWanted:
     """A person has said where the report goes."""
 
@@ -330,7 +342,7 @@ class Second:
 
 Happening = (
     Looked | CannotLook | Offered | NothingNew | Told | Finished | Failed | Line | ReportSaved
-    | Pressed | Picked | Entered | FileChosen | ReportWanted | Second
+    | Pressed | Picked | Entered | FileChosen | LinkArrived | ReportWanted | Second
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------- orders

@@ -338,6 +338,11 @@ class View:
         back = next((one for one in (Action.KEEP, Action.BACK, Action.CANCEL) if one in has), Action.CLOSE)
         self._did(Pressed(back))
 
+    def come_forward(self) -> None:
+        """Somebody has asked for this window again."""
+        self.root.deiconify()
+        self.root.lift()
+
     def press(self, action: Action) -> None:
         """What a click on this button does."""
         if action is Action.OPEN_FILE:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import replace
 from pathlib import Path
 
-from updater.console import receipt_name, request_for, request_for_link
+from updater.console import receipt_name, request_for, request_of
 from updater.desktop import kept_awake
 from updater.devices import look_around
 from updater.dossier import support_report, write_report
@@ -22,6 +22,7 @@ from updater.errors import Bug, Cancelled, CannotOpen, Refused, StorageFailed, U
 from updater.events import Emit, Event, Step, StepStarted
 from updater.facts import DeviceFacts
 from updater.job import Hands, Prepared, Request
+from updater.links import parse_tokens
 from updater.report import Receipt, receipt_line
 from updater.update import check_may_write, find_device, perform, prepare
 from updater.usbio import ROM_USB, Bus
@@ -290,7 +291,7 @@ def _request(order: Prepare, vendor: Vendor) -> Request:
     """What the story is asked. A link is a link and nothing else, whatever it looks like."""
     text = order.wanted.text
     if order.wanted.kind is WantedKind.LINK:
-        request = request_for_link(text, vendor)
+        request = request_of(parse_tokens(text))
     elif order.wanted.kind is WantedKind.FILE:
         request = request_for(str(Path(text).absolute()), vendor)
     else:
