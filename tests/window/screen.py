@@ -46,7 +46,7 @@ def picture(window_id: int, path: Path) -> None:
     """The window as a PNG, without dates in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(
-        ["import", "-silent", "-window", str(window_id), "-strip", "+dither", "-colors", "32",
+        ["import", "-silent", "-window", str(window_id), "-strip", "+dither", "-colors", "128",
          "-define", "png:exclude-chunks=date,time", str(path)],
         check=True, timeout=30,
     )  # fmt: skip
