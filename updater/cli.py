@@ -283,7 +283,7 @@ def _window(args: argparse.Namespace, _face: Face) -> int:
         return open_window(args, _hands, Wanted())
     except NoWindow as error:
         raise Usage(
-            f"no command was given, and no window can be opened: {error}",
+            f"a COMMAND is missing, and no window can be opened: {error}",
             advice="`updater --help` shows the commands.",
         ) from error
 

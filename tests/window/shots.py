@@ -19,7 +19,7 @@ from bundles.demo.make import make_demo
 from tests.desk import Desk, Published, program
 from tests.hands.web import Page, serve
 from tests.window.screen import screen
-from tests.window.stage import Stage
+from tests.window.stage import Stage, patiently
 from updater.events import Step
 from updater.lab.record import Power
 from updater.window.state import Action, FileChosen, Scene, Wanted, WantedKind
@@ -163,7 +163,7 @@ def cut(desk: Desk, camera: Camera) -> None:
         camera.take(stage, "unplugged")
         stage.wait(9)
         camera.take(stage, "unplugged-steps")
-        desk.replug(boot=True)
+        patiently(lambda: desk.replug(boot=True))
         stage.until(Scene.DONE)
 
 

@@ -15,6 +15,7 @@ from tests.desk import Desk
 from tests.window.screen import picture
 from updater.channel import UpdateSite
 from updater.desktop import Taste
+from updater.errors import StorageFailed
 from updater.events import Progressed, Step, StepStarted
 from updater.host import load_home, today
 from updater.job import Hands
@@ -195,6 +196,19 @@ class Stage:
         assert wanted[0] <= has[0], (path.name, wanted, has)
         assert wanted[1] <= has[1], (path.name, wanted, has)
         picture(int(self.app.root.frame(), 16), path)
+
+
+def patiently(act: Callable[[], object]) -> None:
+    """Somebody plugs or unplugs while the window may be looking, which holds the lab for a few ms."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            act()
+            return
+        except (StorageFailed, AssertionError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 _KEYS = {".": "period", "-": "minus", " ": "space", ":": "colon", "/": "slash"}

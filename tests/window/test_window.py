@@ -15,8 +15,9 @@ import pytest
 
 from tests.desk import Desk
 from tests.window.shots import SCENARIOS, Camera
-from tests.window.stage import Stage
+from tests.window.stage import Stage, patiently
 from updater.events import Step
+from updater.lab.shelf import remove_board
 from updater.window.state import Action, Scene, Wanted, WantedKind
 
 pytestmark = [pytest.mark.window, pytest.mark.usefixtures("display")]
@@ -177,7 +178,7 @@ def test_a_device_that_is_plugged_in_later_is_found_by_itself(desk: Desk) -> Non
     desk.updater("lab", "unplug", "board1")
     with program(desk) as process:
         window("No device found")
-        desk.replug()
+        patiently(desk.replug)
         window("An update for your Demo Widget is ready")
         press("Escape")
         assert process.wait(PATIENCE_S) == 12
@@ -187,11 +188,11 @@ def test_a_second_start_hands_its_link_to_the_window_that_is_open(desk: Desk) ->
     desk.plug_in(runs="1.1.0")
     with program(desk, lab=False) as process:
         window("Your Demo Widget is up to date")
-        desk.updater("lab", "remove", "board1")
+        patiently(lambda: remove_board(desk.lab, "board1"))
         window("No device found")
         with program(desk, "--link", desk.published.link("demo-gadget"), lab=False) as second:
             assert second.wait(PATIENCE_S) == 0
-        desk.plug_in("demo-gadget")
+        patiently(lambda: desk.plug_in("demo-gadget"))
         window("A link asks you to update your Demo Gadget")
         press("Return")
         assert process.wait(PATIENCE_S) == 12
