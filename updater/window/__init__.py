@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from updater.errors import UpdaterError
-from updater.window.state import Failed, Seller, State, Wanted, WantedKind
+from updater.window.state import Failed, Failure, Seller, State, Wanted, WantedKind
 
 if TYPE_CHECKING:
     from updater.job import Hands
@@ -45,7 +45,6 @@ def open_window(
 
         from updater.window.app import App
         from updater.window.catalogue import catalogue
-        from updater.window.worker import failure_of
     except ImportError as error:
         raise NoWindow(f"this Python has no tk: {error}") from error
     from updater.store import folder_of
@@ -54,7 +53,7 @@ def open_window(
     be_sharp()
     likes = taste()
     likes = replace(likes, plain=likes.plain or bool(getattr(args, "plain", False)))
-    happened = (Failed(0, failure_of(failed)),) if failed is not None else ()
+    happened = (Failed(0, Failure.of(failed)),) if failed is not None else ()
     try:
         app = App(
             lambda: hands(args), first_state(wanted), happened, speak=catalogue(languages()), taste=likes

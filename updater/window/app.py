@@ -7,6 +7,7 @@ import tkinter as tk
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from updater.desktop import Taste
 from updater.errors import StorageFailed
@@ -15,10 +16,12 @@ from updater.links import Link
 from updater.window.catalogue import Speak
 from updater.window.fold import fold
 from updater.window.page import page
-from updater.window.state import AT_WORK, Happening, Leave, LinkArrived, Second, State, Stop
+from updater.window.state import AT_WORK, Happening, Leave, LinkArrived, Order, Second, State, Stop
 from updater.window.theme import Theme
 from updater.window.view import View
-from updater.window.worker import OpenHands, Worker
+
+if TYPE_CHECKING:
+    from updater.window.worker import OpenHands
 
 POLL_MS = 30
 SECOND_MS = 1000
@@ -47,11 +50,20 @@ class App:
         self._alarms: dict[str, str] = {}
         self.root.report_callback_exception = self._crashed
         self.view = View(self.root, Theme(self.root, taste), speak, self.happens)
-        self.worker = Worker(open_hands, self._heard.put)
+        self._early: list[Order] | None = []
+        self._left = False
         self.view.show(page(self.state))
         for happening in happened:
             self.happens(happening)
         self.root.deiconify()
+        self.root.update()
+        # Only now, with something to look at: USB, trust and the network take a moment to load.
+        from updater.window.worker import Worker
+
+        self.worker = Worker(open_hands, self._heard.put)
+        for order in self._early:
+            self.worker.order(order)
+        self._early = None
 
     def run(self, folder: Path) -> int:
         """Until the window is closed; returns the exit status of what was done last.
@@ -65,7 +77,8 @@ class App:
             with ExitStack() as stack:
                 with suppress(StorageFailed):  # it works without; what is to be done will say what is wrong
                     stack.enter_context(listen(folder, self._handed_over))
-                self.root.mainloop()
+                if not self._left:
+                    self.root.mainloop()
         finally:
             if self.state.scene in AT_WORK:  # only where the program itself is being stopped
                 self.worker.order(Stop(self.state.job))
@@ -86,7 +99,10 @@ class App:
             self.view.come_forward()
         for order in orders:
             if isinstance(order, Leave):
+                self._left = True
                 self.root.quit()
+            elif self._early is not None:
+                self._early.append(order)
             else:
                 self.worker.order(order)
 

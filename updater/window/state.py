@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from updater.errors import DeviceIs
+from updater.errors import CannotOpen, DeviceIs, UpdaterError
 from updater.events import Asks, Event, Step
 from updater.vendor import RecoveryKind
 from updater.window.texts import Text
@@ -145,6 +145,17 @@ class Failure:
     exit_status: int = 70
     device_is: DeviceIs = DeviceIs.UNTOUCHED
     problem: str | None = None
+
+    @classmethod
+    def of(cls, error: UpdaterError) -> Failure:
+        """An error as a value."""
+        return cls(
+            kind=type(error).__name__,
+            message=error.message,
+            exit_status=error.exit_status,
+            device_is=error.device_is,
+            problem=error.problem if isinstance(error, CannotOpen) else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from updater.console import receipt_name, request_for, request_of
 from updater.desktop import kept_awake
 from updater.devices import look_around
 from updater.dossier import support_report, write_report
-from updater.errors import Bug, Cancelled, CannotOpen, Refused, StorageFailed, UpdaterError
+from updater.errors import Bug, Cancelled, Refused, StorageFailed, UpdaterError
 from updater.events import Emit, Event, Step, StepStarted
 from updater.facts import DeviceFacts
 from updater.job import Hands, Prepared, Request
@@ -59,17 +59,6 @@ BLIND = 5
 
 OpenHands = Callable[[], AbstractContextManager[Hands]]
 Tell = Callable[[Happening], None]
-
-
-def failure_of(error: UpdaterError) -> Failure:
-    """An error as a value."""
-    return Failure(
-        kind=type(error).__name__,
-        message=error.message,
-        exit_status=error.exit_status,
-        device_is=error.device_is,
-        problem=error.problem if isinstance(error, CannotOpen) else None,
-    )
 
 
 class Worker:
@@ -130,7 +119,7 @@ class Worker:
         except UpdaterError as error:
             self._blind += 1
             if self._blind == BLIND:
-                self._tell(CannotLook(failure_of(error)))
+                self._tell(CannotLook(Failure.of(error)))
 
     def _look(self, hands: Hands) -> None:
         vendor, journals = hands.home.vendor, hands.store.journals()
@@ -184,7 +173,7 @@ class Worker:
             said = Bug(f"{type(error).__name__}: {error}")
         for line in Lines.of_error(said):
             self._tell(Line(line))
-        self._tell(Failed(job, failure_of(said)))
+        self._tell(Failed(job, Failure.of(said)))
 
     @contextmanager
     def _hands(self) -> Iterator[Hands]:
