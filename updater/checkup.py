@@ -61,21 +61,24 @@ def examine(hands: Hands, *, online: bool) -> Diagnosis:
 
     `online`: the update site is asked too, which can take a minute in a bad network.
     """
+    return examine_at(around(hands, online=online))
+
+
+def around(hands: Hands, *, online: bool) -> Surroundings:
+    """The surroundings of a conversation that has its hands already."""
 
     def look() -> list[DeviceFacts]:
         found = look_around(hands.bus, hands.home.vendor, hands.silicon, hands.store.journals())
         return [one.facts for one in found]
 
-    return examine_at(
-        Surroundings(
-            home=hands.home,
-            store=hands.store,
-            look=look,
-            now=hands.now,
-            drivers=hands.drivers,
-            site=(lambda: ask_site(hands.home.vendor)) if online else None,
-            virtual=hands.virtual,
-        )
+    return Surroundings(
+        home=hands.home,
+        store=hands.store,
+        look=look,
+        now=hands.now,
+        drivers=hands.drivers,
+        site=(lambda: ask_site(hands.home.vendor)) if online else None,
+        virtual=hands.virtual,
     )
 
 

@@ -318,6 +318,12 @@ def test_a_replug_is_asked_for_while_it_is_waited_for() -> None:
     assert after(Finished(1, True, "Demo Widget", "1.1.0"), start=state).scene is Scene.DONE
 
 
+def test_a_driver_that_is_missing_in_the_middle_is_waited_for() -> None:
+    state = after(Told(1, StepStarted(Step.ENTER)), Told(1, Noticed("...", Asks("driver"))), start=WORKING)
+    assert page(state).headline == say("Windows has no driver for the device yet")
+    assert after(Told(1, StepDone(Step.ENTER, 5)), start=state).scene is Scene.WORKING
+
+
 def test_a_stranger_that_arrives_by_hand_is_asked_about() -> None:
     state = after(Failed(1, failure("UnknownDevice")), Looked((SILENT,)), start=WORKING)
     assert state.scene is Scene.PICK

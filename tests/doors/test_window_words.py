@@ -13,6 +13,7 @@ import pytest
 
 from tests.window.words import catalogues, compiled, sentences, spoken
 from updater import window
+from updater.doctorwords import Trouble
 from updater.errors import every_error
 from updater.events import Step
 from updater.usbio import _PROBLEMS
@@ -127,6 +128,7 @@ def test_each_error_each_step_and_each_problem_has_its_words() -> None:
     assert texts.FAILURES.keys() == {one.__name__ for one in every_error()}
     assert texts.STEPS.keys() == set(Step)
     assert texts.PROBLEMS.keys() == _PROBLEMS.keys()
+    assert texts.TROUBLES.keys() <= {str(trouble) for trouble in Trouble}
 
 
 @pytest.mark.parametrize(

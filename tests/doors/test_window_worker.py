@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import is_zipfile
 
 import pytest
 
@@ -229,6 +230,8 @@ def test_a_report_is_saved_or_it_is_said_that_it_is_not(bench: Bench, tmp_path: 
     bench.worker.obey(SaveReport(str(tmp_path / "report.txt")))
     assert bench.told[-1] == ReportSaved(str(tmp_path / "report.txt"))
     assert "demo-widget" in (tmp_path / "report.txt").read_text("utf-8")
+    bench.worker.obey(SaveReport(str(tmp_path / "report.zip")))
+    assert is_zipfile(tmp_path / "report.zip")
     bench.worker.obey(SaveReport(str(tmp_path / "no" / "such" / "report.txt")))
     assert bench.told[-1] == ReportSaved(None)
 

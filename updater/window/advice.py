@@ -1,4 +1,4 @@
-"""What to try when nothing is connected. Pure; richer advice, from the whole computer, comes in here."""
+"""What to try when nothing is connected. Pure; the doctor's finding comes in by its name."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from updater.window import texts as t
 from updater.window.texts import Text, say
 
 
-def advice(vendor: Vendor, journals: Sequence[Journal]) -> tuple[Text, ...]:
-    """In the order in which to try it. After an update that was cut off the way back comes first."""
+def advice(vendor: Vendor, journals: Sequence[Journal], trouble: str | None) -> tuple[Text, ...]:
+    """In the order in which to try it: what the doctor found, the way back after a cut, what often helps."""
+    found = [say(t.TROUBLES[trouble])] if trouble is not None and trouble in t.TROUBLES else []
     back = []
     for journal in journals:
         product = vendor.product(journal.product)
         if product is not None and product.recovery.steps:
             steps = product.recovery.steps
             back.append(say(t.ADVICE_UNFINISHED, product=product.title, steps=steps))
-    return (*back[:1], say(t.ADVICE_CABLE), say(t.ADVICE_SOCKET), say(t.ADVICE_POWER))
+    return (*found, *back[:1], say(t.ADVICE_CABLE), say(t.ADVICE_SOCKET), say(t.ADVICE_POWER))

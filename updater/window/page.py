@@ -377,6 +377,9 @@ def _hands(state: State) -> Page:
     bar = Bar(fraction=None, step=None, left=None)
     if state.asks is not None and state.asks.what == "replug":
         return _page(state, say(t.REPLUG), say(t.REPLUG_DO), tone=Tone.CARE, bar=bar)
+    if state.asks is not None and state.asks.what == "driver":
+        care = say(t.DRIVER_DO, support=state.seller.support)
+        return _page(state, say(t.DRIVER), care, tone=Tone.CARE, bar=bar)
     steps = state.asks.steps if state.asks else ""
     return _page(state, say(t.HANDS), say(t.HANDS_WAITS), tone=Tone.CARE, steps=steps, bar=bar)
 

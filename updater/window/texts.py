@@ -53,6 +53,16 @@ ADVICE_CABLE = _("Try another USB cable. Some cables only charge and carry no da
 ADVICE_SOCKET = _("Plug it directly into the computer, not into a hub or a screen.")
 ADVICE_POWER = _("Check that the device has power and is switched on.")
 ADVICE_UNFINISHED = _("The last update of your {product} was not finished. To bring it back: {steps}")
+TROUBLES: Mapping[str, str] = {
+    "hub-too-deep": _("There are too many hubs in between. Plug it into a socket of the computer itself."),
+    "unreadable-device": _(
+        "Something is plugged in that the computer cannot read. Use another, short cable and another socket."
+    ),
+    "rom-never-appears": _(
+        "Unplug everything else from the device, and connect only its USB cable. Then plug that in again."
+    ),
+}
+"""What the doctor finds when no device is there, by the names of its branches."""
 
 SEVERAL = _("Several devices are connected")
 SEVERAL_DO = _("Choose the one that you want to update, or unplug the others.")
@@ -136,6 +146,11 @@ HANDS = _("Your help is needed")
 HANDS_WAITS = _("Use the same USB socket. This window goes on by itself as soon as the device is ready.")
 REPLUG = _("Unplug the device and plug it in again")
 REPLUG_DO = _("Do it now, and use the same USB socket. This window goes on by itself.")
+DRIVER = _("Windows has no driver for the device yet")
+DRIVER_DO = _(
+    "Leave the device plugged in. Nothing was changed. Install the driver that {support} gives you: this "
+    "window goes on by itself."
+)
 
 STEPS: Mapping[Step, str] = {
     Step.DOWNLOAD: _("Downloading the update"),

@@ -17,7 +17,7 @@ from updater.window.theme import Theme
 WIDTH, HEIGHT, PAD = 560, 330, 24
 NOTES_LINES, DETAILS_LINES = 5, 10
 MOVES_EVERY_MS = 30
-REPORT_NAME = "updater-report.txt"
+REPORT_NAME = "updater-report.zip"
 
 Did = Callable[[Happening], None]
 
@@ -353,7 +353,7 @@ class View:
         elif action is Action.REPORT:
             title = self._speak(say(t.DIALOG_REPORT))
             if name := filedialog.asksaveasfilename(
-                parent=self.root, title=title, initialfile=REPORT_NAME, defaultextension=".txt"
+                parent=self.root, title=title, initialfile=REPORT_NAME, defaultextension=".zip"
             ):
                 self._did(ReportWanted(name))
         else:

@@ -14,10 +14,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import replace
 from pathlib import Path
 
+from updater.checkup import around, examine
 from updater.console import receipt_name, request_for, request_of
 from updater.desktop import kept_awake
 from updater.devices import look_around
-from updater.dossier import support_report, write_report
+from updater.dossier import as_text, as_zip, report_parts, write_report
 from updater.errors import Bug, Cancelled, Refused, StorageFailed, UpdaterError
 from updater.events import Emit, Event, Step, StepStarted
 from updater.facts import DeviceFacts
@@ -133,7 +134,9 @@ class Worker:
             return
         found = look_around(hands.bus, vendor, hands.silicon, journals)
         seen = tuple(seen_of(one.facts, vendor) for one in found)
-        self._tell(Looked(seen, advice(vendor, journals)))
+        nobody = all(one.is_stranger for one in seen)
+        trouble = str(examine(hands, online=False).finding.id) if nobody else None
+        self._tell(Looked(seen, advice(vendor, journals, trouble)))
         settled = not any(one.facts.problem or one.facts.unread for one in found)
         self._glanced = now if settled else None  # what could not be opened is tried again
         self._bus = None if hands.virtual or not settled else hands.bus
@@ -259,13 +262,9 @@ class Worker:
     def _save_report(self, path: Path) -> None:
         try:
             with self._hands() as hands:
-
-                def look() -> list[DeviceFacts]:
-                    journals = hands.store.journals()
-                    found = look_around(hands.bus, hands.home.vendor, hands.silicon, journals)
-                    return [one.facts for one in found]
-
-                write_report(path, support_report(hands.home, hands.store, look))
+                parts = report_parts(around(hands, online=False))
+            text = path.suffix.lower() == ".txt"
+            write_report(path, as_text(parts).encode() if text else as_zip(parts))
             self._tell(ReportSaved(str(path)))
         except UpdaterError as error:
             for line in Lines.of_error(error):
