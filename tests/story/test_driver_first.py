@@ -169,7 +169,9 @@ def test_whoever_left_the_bus_while_its_driver_was_waited_for_is_a_stranger(
     monkeypatch.setattr(passage, "read_shown", opened)
     asked: list[Arrival] = []
 
-    came, _ = when_it_has_a_driver(Waiting(*seen), Arrival(HERE), lambda _text: None, _closed_once(asked))  # type: ignore[arg-type] # as much of a bus as is asked
+    came, _ = when_it_has_a_driver(
+        Waiting(*seen), Arrival(HERE), lambda _text, _asks=None: None, _closed_once(asked)
+    )  # type: ignore[arg-type] # as much of a bus as is asked
 
     assert [one.stranger is not None for one in asked] == [False, is_stranger]
     assert came.attached == seen[-1]
@@ -181,7 +183,7 @@ def test_other_troubles_are_not_waited_for() -> None:
 
     bus = Waiting(HERE)
     with pytest.raises(CannotOpen):
-        when_it_has_a_driver(bus, Arrival(HERE), lambda _text: None, ask)  # type: ignore[arg-type] # as above
+        when_it_has_a_driver(bus, Arrival(HERE), lambda _text, _asks=None: None, ask)  # type: ignore[arg-type] # as above
 
     assert bus.clock.now_ms() == 0
 
