@@ -12,6 +12,7 @@ from tests.desk import Desk
 from updater import passage
 from updater.drivers import Driver, NoDriversNeeded
 from updater.errors import CannotOpen
+from updater.events import Asks
 from updater.facts import DeviceFacts, Mode
 from updater.lab.backend import LabBackend
 from updater.lab.clock import VirtualClock
@@ -169,9 +170,7 @@ def test_whoever_left_the_bus_while_its_driver_was_waited_for_is_a_stranger(
     monkeypatch.setattr(passage, "read_shown", opened)
     asked: list[Arrival] = []
 
-    came, _ = when_it_has_a_driver(
-        Waiting(*seen), Arrival(HERE), lambda _text, _asks=None: None, _closed_once(asked)
-    )  # type: ignore[arg-type] # as much of a bus as is asked
+    came, _ = when_it_has_a_driver(Waiting(*seen), Arrival(HERE), _unheard, _closed_once(asked))  # type: ignore[arg-type] # as much of a bus as is asked
 
     assert [one.stranger is not None for one in asked] == [False, is_stranger]
     assert came.attached == seen[-1]
@@ -183,9 +182,13 @@ def test_other_troubles_are_not_waited_for() -> None:
 
     bus = Waiting(HERE)
     with pytest.raises(CannotOpen):
-        when_it_has_a_driver(bus, Arrival(HERE), lambda _text, _asks=None: None, ask)  # type: ignore[arg-type] # as above
+        when_it_has_a_driver(bus, Arrival(HERE), _unheard, ask)  # type: ignore[arg-type] # as above
 
     assert bus.clock.now_ms() == 0
+
+
+def _unheard(_text: str, _asks: Asks | None = None) -> None:
+    """Nobody listens."""
 
 
 def _closed_once(asked: list[Arrival]) -> Callable[[Arrival], DeviceFacts]:
