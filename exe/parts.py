@@ -104,16 +104,18 @@ def _package(name: str) -> Part:
 
 
 def _licence_words(one: Distribution) -> tuple[str, bool]:
-    expression = one.metadata.get("License-Expression")
-    if expression:
-        return expression, True
+    said = one.metadata.json
+    if "license_expression" in said:
+        return str(said["license_expression"]), True
     classifiers = [text for text in one.metadata.get_all("Classifier") or () if text.startswith("License ::")]
-    named = (one.metadata.get("License") or "").strip().split("\n")[0]
+    named = str(said.get("license", "")).strip().split("\n")[0]
     return named or ", ".join(text.split(" :: ")[-1] for text in classifiers) or "see its text", False
 
 
 def _texts(one: Distribution) -> tuple[str, ...]:
-    files = [file for file in one.files or () if ".dist-info/" in str(file) and LICENCE_FILE.search(str(file))]
+    files = [
+        file for file in one.files or () if ".dist-info/" in str(file) and LICENCE_FILE.search(str(file))
+    ]
     return tuple(_read(Path(str(file.locate()))) for file in sorted(files, key=str))
 
 
@@ -150,7 +152,9 @@ def _libusb() -> Part:
 def _library(base: str, source: str) -> Part | None:
     for pattern, (name, licence) in WITH_PYTHON.items():
         if re.fullmatch(pattern, base, re.IGNORECASE):
-            note = (f"Comes with Python {platform.python_version()} for Windows, whose licence names its terms.",)
+            note = (
+                f"Comes with Python {platform.python_version()} for Windows, whose licence names its terms.",
+            )
             purl = f"pkg:generic/{name}"
             return Part(name, "", purl, licence or "see Python's licence", licence is not None, note)
     return _debian_package(source) if sys.platform == "linux" else None
@@ -195,7 +199,10 @@ def licences(parts: Iterable[Part], own_licence: str) -> str:
     parts = tuple(parts)
     lines = ["The updater and its parts", "", "Inside this program are:", ""]
     lines += [f"  {one.name} {one.version}: {one.licence}".replace(" :", ":") for one in parts]
-    sections = [("updater", "Apache-2.0", (own_licence,)), *((one.name, one.licence, one.texts) for one in parts)]
+    sections = [
+        ("updater", "Apache-2.0", (own_licence,)),
+        *((one.name, one.licence, one.texts) for one in parts),
+    ]
     for name, licence, texts in sections:
         lines += ["", "=" * 100, f"{name}: {licence}", "=" * 100, "", *texts]
     return "\n".join(lines).rstrip() + "\n"
@@ -207,7 +214,9 @@ def cyclonedx(parts: Iterable[Part], *, name: str, version: str) -> str:
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
-        "metadata": {"component": {"type": "application", "name": name, "version": version, "bom-ref": "self"}},
+        "metadata": {
+            "component": {"type": "application", "name": name, "version": version, "bom-ref": "self"}
+        },
         "components": [_component(one) for one in parts],
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

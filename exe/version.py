@@ -20,8 +20,8 @@ def version_resource(vendor: Vendor, version: str, *, file_name: str) -> str:
     }
     table = ", ".join(f"StringStruct({key!r}, {text!r})" for key, text in words.items())
     return (
-        "VSVersionInfo(\n"
-        f"  ffi=FixedFileInfo(filevers={numbers!r}, prodvers={numbers!r}, mask=0x3F, OS=0x40004, fileType=1),\n"
+        f"VSVersionInfo(ffi=FixedFileInfo(filevers={numbers!r}, prodvers={numbers!r},\n"
+        "  mask=0x3F, OS=0x40004, fileType=1),\n"  # Windows NT, a program
         # 0409, 04B0: English, Unicode
         f"  kids=[StringFileInfo([StringTable('040904B0', [{table}])]),\n"
         "        VarFileInfo([VarStruct('Translation', [0x409, 0x4B0])])])\n"

@@ -101,7 +101,7 @@ def _imports() -> str:
 
 
 def _is_left_out(name: str) -> bool:
-    """Whether it may be absent: another system's; the demo, in a product; tkinter, which has its own check."""
+    """Whether it may be absent: another system's; a product's demo; tkinter, which has its own check."""
     if name in WINDOWS_ONLY:
         return sys.platform != "win32"
     room = ".".join(name.split(".")[:2])

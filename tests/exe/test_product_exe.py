@@ -15,7 +15,7 @@ pytestmark = pytest.mark.exe
 
 DEMO_SITE_BUNDLE = PROJECT / "updater" / "demo" / "site" / "files" / "demo-widget-1.1.0.fwb"
 ONLY_IN_THE_DEMO = ("updater.lab", "updater.demo")
-IN_NO_EXECUTABLE = ("bundles", "intelhex", "elftools", "tests", "pytest", "_pytest", "tkinter", "_tkinter")
+IN_NO_EXECUTABLE = ("bundles", "intelhex", "elftools", "tests", "pytest", "_pytest", "exe")
 
 
 def carried(built: Built, rooms: tuple[str, ...]) -> set[str]:
@@ -51,32 +51,43 @@ def test_no_executable_carries_the_release_side_or_the_tests(
 
 def test_a_bundle_of_its_vendor_is_genuine(product: Built, maker: DemoVendor) -> None:
     bundle = maker.folder / "bundles" / "demo-widget-1.1.0.fwb"
-    for program in (product.one_file, product.in_folder):
+    for program in product.programs():
         said = program.run("verify", str(bundle))
         assert said.returncode == 0, said.stderr
         assert "demo-widget 1.1.0 is genuine" in said.stdout
 
 
 def test_a_bundle_of_the_demo_vendor_is_not_trusted(product: Built) -> None:
-    said = product.one_file.run("verify", str(DEMO_SITE_BUNDLE))
+    said = product.console.run("verify", str(DEMO_SITE_BUNDLE))
     assert said.returncode == 5, said.stderr
 
 
+def test_every_module_of_ours_is_inside_and_tells_so(product: Built) -> None:
+    sources = {path.relative_to(PROJECT).with_suffix("") for path in (PROJECT / "updater").rglob("*.py")}
+    ours = {".".join(path.parts).removesuffix(".__init__") for path in sources}
+    ours -= {one for one in ours if f"{one}.".startswith(("updater.lab.", "updater.demo."))}
+    for program in product.programs():
+        assert ours <= program.contents()
+        said = program.run("--self-test")
+        assert said.returncode == 0, said.stdout + said.stderr
+        assert "FAILED" not in said.stdout
+
+
 def test_it_looks_for_real_devices(product: Built) -> None:
-    said = product.one_file.run("devices")
+    said = product.console.run("devices")
     assert said.returncode in (0, 3), said.stderr  # 0: a device happens to be plugged into this computer
 
 
 @pytest.mark.parametrize("command", ["demo", "lab"])
 def test_the_demo_and_the_lab_are_no_commands_of_it(product: Built, command: str) -> None:
-    said = product.one_file.run(command)
+    said = product.console.run(command)
     assert said.returncode == 2
     assert f"invalid choice: '{command}'" in said.stderr
 
 
 def test_whoever_asks_it_for_virtual_devices_is_not_given_real_ones(product: Built) -> None:
-    by_option = product.one_file.run("--lab", "anywhere", "devices")
-    by_variable = product.one_file.run("devices", UPDATER_LAB="anywhere")
+    by_option = product.console.run("--lab", "anywhere", "devices")
+    by_variable = product.console.run("devices", UPDATER_LAB="anywhere")
     for said in (by_option, by_variable):
         assert said.returncode == 2
         assert "no virtual devices" in said.stderr
