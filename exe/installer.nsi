@@ -4,7 +4,9 @@
 ; `Updater-setup.exe /S` installs silently, `/D=C:\path` (last, unquoted) elsewhere; `uninstall.exe /S` removes.
 ; It registers no link scheme: that needs the consent of the person, which the updater itself asks for.
 Unicode true
-Target amd64-unicode
+!ifdef TARGET ; Debian's makensis also makes 64-bit installers (amd64-unicode)
+  Target ${TARGET}
+!endif
 SetCompressor /SOLID lzma
 ManifestDPIAware true
 RequestExecutionLevel user

@@ -58,11 +58,14 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         return _fail(face, _bug(error), json=json)
 
+
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     args = outside_arguments(arguments, _hands)
     if args is not None:
         return args
-    if SELF_TEST in arguments and set(arguments) <= {SELF_TEST, "--json"}:
+    if SELF_TEST in arguments:
+        if not set(arguments) <= {SELF_TEST, "--json"}:
+            raise Usage(f"{SELF_TEST} takes no command and no other option than --json")
         return argparse.Namespace(json="--json" in arguments, run=_self_test)
     return build_parser(with_lab="lab" in arguments).parse_args(arguments)
 

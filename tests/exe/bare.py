@@ -1,4 +1,4 @@
-"""A root file system with the C library, zlib, one program, and nothing else: no Python, no libusb, no desktop.
+"""A root file system with the C library, zlib and one program: no Python, no libusb, no desktop.
 
 zlib because PyInstaller's bootloader is linked with the system's; it unpacks what the program carries.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.exe.build import RUN_DEADLINE_S, Executable
 from tests.tools import need, unavailable
 
-# Debian's packages libc6 and zlib1g (which every Debian has: dpkg needs it), as far as programs are linked with it.
+# Debian's packages libc6 and zlib1g, as far as programs are linked with them. dpkg itself needs both.
 LIBRARIES = (
     *("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1"),
     *("libresolv.so.2", "libz.so.1"),

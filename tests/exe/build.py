@@ -78,6 +78,8 @@ def run_the_spec(folder: Path, vendor: Path | None = None) -> subprocess.Complet
     """Run PyInstaller; everything that it writes goes into `folder`. Skips the test where it is absent."""
     if find_spec("PyInstaller") is None:
         unavailable("PyInstaller is not installed: pip install -e '.[exe]'")
+    if find_spec("_tkinter") is None:
+        unavailable("this Python has no tkinter; Debian: apt install python3-tk")
     need("objdump", "strip")
     environment = {key: value for key, value in os.environ.items() if key != "UPDATER_VENDOR"}
     environment |= {
