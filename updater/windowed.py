@@ -18,19 +18,18 @@ from updater.errors import Bug
 
 TITLE = "Updater"
 MOST_SHOWN = 3000  # characters; a box has no scroll bar
+BROKEN_LINE = "\n" + " " * len("What to do: ")  # how the terminal breaks advice; a box breaks lines itself
 CRASHED = (
     "The updater had to stop because of a fault of its own.\n\n"
-    "If an update was running: plug the device out and in again and start the updater once more. It looks "
-    "at the device and goes on from there."
+    "If an update was running, it is not finished: unplug the device, plug it in again, and do the same once "
+    "more. The updater looks at the device first and goes on from there."
 )
 KEPT = "\n\nWhat happened is written in\n{file}\nPlease send this file to the vendor's support."
 Run = Callable[[Sequence[str]], int]
 Show = Callable[[str, str], None]
 
 
-def run_windowed(
-    run: Callable[[Sequence[str]], int], arguments: Sequence[str], *, show: Show | None = None
-) -> int:
+def run_windowed(run: Run, arguments: Sequence[str], *, show: Show | None = None) -> int:
     """Run one command as a program without a console. Returns its exit status, raises nothing.
 
     `show` puts a title and a text in front of a person and waits until it was read.
@@ -42,7 +41,7 @@ def run_windowed(
             status = run(arguments or _without_arguments())
         except SystemExit as end:  # --help and --version
             status = end.code if isinstance(end.code, int) else 0
-        text = unseen.getvalue().strip()
+        text = unseen.getvalue().strip().replace(BROKEN_LINE, " ")
         if text:
             show(TITLE, text if len(text) <= MOST_SHOWN else f"...{text[-MOST_SHOWN:]}")
     except BaseException as error:
