@@ -45,6 +45,12 @@ class Executable:
         modules = archive.open_embedded_archive("PYZ.pyz").toc
         return frozenset(archive.toc) | frozenset(modules)
 
+    def carried_file(self, name: str) -> bytes:
+        """One file that a one-file program unpacks."""
+        from PyInstaller.archive.readers import CArchiveReader
+
+        return bytes(CArchiveReader(str(self.path)).extract(name))
+
 
 @dataclass(frozen=True)
 class Built:

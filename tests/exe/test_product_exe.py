@@ -9,7 +9,7 @@ import pytest
 from bundles.demo.make import DemoVendor, make_demo
 from tests.exe.build import PROJECT, Built, run_the_spec
 from updater.host import today
-from updater.vendor import Kind
+from updater.vendor import Kind, parse_vendor
 
 pytestmark = pytest.mark.exe
 
@@ -39,6 +39,16 @@ def test_a_product_carries_its_driver_package_and_its_doctor_works(product: Buil
 def test_the_demo_carries_the_lab_and_the_demo_and_no_product(demo: Built) -> None:
     assert {"updater.lab.rom", "updater.demo.show", "updater/demo/vendor.toml"} <= demo.contents()
     assert not [name for name in demo.contents() if name.startswith("updater/vendor/")]
+
+
+def test_the_only_vendor_in_a_demo_is_one_that_never_writes_to_a_real_device(demo: Built) -> None:
+    """A demo vendor's updater refuses real devices: test_a_demo_updater_never_writes_to_a_real_device."""
+    descriptors = [name for name in demo.contents() if name.endswith("vendor.toml")]
+    assert descriptors == ["updater/demo/vendor.toml"]
+    beside = demo.console_in_folder.path.parent / "_internal" / descriptors[0]
+    carried = {one.carried_file(descriptors[0]) for one in (demo.window, demo.console)}
+    for text in {beside.read_bytes(), *carried}:
+        assert parse_vendor(text.decode(), allow_loopback_http=True).kind is Kind.DEMO
 
 
 @pytest.mark.parametrize("kind", ["demo", "product"])
