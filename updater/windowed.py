@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from io import StringIO
+from typing import NoReturn
 
 from updater.errors import Bug
 
@@ -50,8 +51,15 @@ def run_windowed(run: Run, arguments: Sequence[str], *, show: Show | None = None
 
 
 def _without_arguments() -> list[str]:
-    """What a double-click means: the window; until there is one, who is connected."""
-    return [] if find_spec("updater.window") else ["devices"]
+    """What a double-click means: what the program's name says, else the window; until then `devices`."""
+    from updater.linkcli import outside_arguments
+
+    named = outside_arguments((), _no_hands) is not None
+    return [] if named or find_spec("updater.window") else ["devices"]
+
+
+def _no_hands(_args: object) -> NoReturn:
+    raise AssertionError("nothing is done yet")
 
 
 def _replace_missing_streams() -> StringIO:
