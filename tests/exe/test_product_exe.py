@@ -31,7 +31,7 @@ def test_a_product_carries_its_vendor_and_neither_the_lab_nor_the_demo(product: 
 
 def test_a_product_carries_its_driver_package_and_its_doctor_works(product: Built) -> None:
     assert {"updater/vendor/driver/stm32.inf", "updater/vendor/driver/stm32.cat"} <= product.contents()
-    said = product.one_file.run("doctor", "--json")
+    said = product.console.run("doctor", "--json")
     assert '"type": "doctor"' in said.stdout, said.stderr
     assert said.returncode in (3, 7, 8), said.stderr  # whatever is plugged into this computer
 
