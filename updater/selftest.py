@@ -21,6 +21,7 @@ from updater.errors import Bug, UpdaterError
 from updater.terminal import Face
 
 WINDOWS_ONLY = frozenset({"msvcrt", "winreg", "_winapi", "ctypes.wintypes"})
+NOT_ON_WINDOWS = frozenset({"fcntl", "grp", "pwd", "termios"})
 THEY_IMPORT_LATE = (
     # Parts of others that are imported when first needed; what we import late is found by itself.
     "usb.backend.libusb1",
@@ -102,8 +103,8 @@ def _imports() -> str:
 
 def _is_left_out(name: str) -> bool:
     """Whether it may be absent: another system's; a product's demo; tkinter, which has its own check."""
-    if name in WINDOWS_ONLY:
-        return sys.platform != "win32"
+    if name in WINDOWS_ONLY | NOT_ON_WINDOWS:
+        return (name in WINDOWS_ONLY) != (sys.platform == "win32")
     room = ".".join(name.split(".")[:2])
     in_the_demo = room in ("updater.lab", "updater.demo") and find_spec("updater.lab") is None
     return in_the_demo or name.split(".")[0] == "tkinter"
