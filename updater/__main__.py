@@ -1,16 +1,20 @@
-"""`python -m updater`."""
+"""`python -m updater`, and both programs of an executable."""
 
 import sys
 from io import TextIOWrapper
 
 
-def main() -> int:
-    """The console script's entry."""
+def main(*, windowed: bool = False) -> int:
+    """The console script's entry. `windowed`: this program has no console."""
     from updater.cli import run
 
     if isinstance(sys.stdout, TextIOWrapper):
         # a title that the screen's encoding lacks is no reason to fail; stderr does the same by itself
         sys.stdout.reconfigure(errors="backslashreplace")
+    if windowed:
+        from updater.windowed import run_windowed
+
+        return run_windowed(run, sys.argv[1:])
     return run(sys.argv[1:])
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+SELF_TEST = "--self-test"
+
 
 class _Parser(argparse.ArgumentParser):
     """argparse whose complaints are errors of ours, so that they look and exit like all others."""
@@ -43,9 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     face: Face | None = None
     json = "--json" in arguments and not is_link_call(arguments)
     try:
-        args = outside_arguments(arguments, _hands)
-        if args is None:
-            args = build_parser(with_lab="lab" in arguments).parse_args(arguments)
+        args = _parsed(arguments)
         face = _face(json=getattr(args, "json", False))
         with _logged(args):
             return int(args.run(args, face))
@@ -59,10 +59,35 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:  # a closed pipe, a full disk behind stdout; work in progress guards itself
         return _fail(face, StorageFailed(f"the output cannot be written: {error.strerror}"), json=False)
     except Exception as error:
-        import traceback
+        return _fail(face, _bug(error), json=json)
 
-        traceback.print_exc()
-        return _fail(face, Bug(f"{type(error).__name__}: {error}"), json=json)
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    args = outside_arguments(arguments, _hands)
+    if args is not None:
+        return args
+    if SELF_TEST in arguments:
+        if not set(arguments) <= {SELF_TEST, "--json"}:
+            raise Usage(f"{SELF_TEST} takes no command and no other option than --json")
+        return argparse.Namespace(json="--json" in arguments, run=_self_test)
+    return build_parser(with_lab="lab" in arguments).parse_args(arguments)
+
+
+def _bug(error: Exception) -> Bug:
+    """The traceback is for developers' eyes; of an executable it goes into a file for support."""
+    import traceback
+
+    from updater.host import is_frozen
+
+    message = f"{type(error).__name__}: {error}"
+    if is_frozen():
+        from updater.crash import keep_crash
+
+        file = keep_crash(error)
+        if file is not None:
+            return Bug(message, advice=f"Please send the file {file} to the vendor's support.")
+    traceback.print_exc()
+    return Bug(message)
 
 
 @contextmanager
@@ -108,6 +133,7 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
         prog="updater", description="Update the firmware of your device over USB."
     )
     parser.add_argument("--version", action="version", version=f"updater {__version__}")
+    parser.add_argument(SELF_TEST, action="store_true", help="check that the updater itself is complete")
     hidden = None if _has_lab() else argparse.SUPPRESS
     parser.add_argument("--lab", metavar="DIR", help=hidden or "use the virtual devices in DIR, not USB")
     parser.add_argument(
@@ -246,6 +272,12 @@ def _lab_at(folder: Path | None, real_time: float | None) -> Iterator[Lab | None
 
     with open_lab(folder, VirtualClock() if real_time is None else RealClock(real_time)) as lab:
         yield lab
+
+
+def _self_test(_args: argparse.Namespace, face: Face) -> int:
+    from updater.selftest import self_test
+
+    return self_test(face)
 
 
 def _devices(args: argparse.Namespace, face: Face) -> int:

@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import serial
-from serial.tools import list_ports
 
 from updater.dfu.words import TimedOut, Vanished
 from updater.errors import CannotOpen, UsbFailed
@@ -70,6 +69,8 @@ class RealSerialPorts:
     """This computer's serial ports, through pyserial."""
 
     def find(self, port: str, usb: str, serial_number: str | None) -> str | None:
+        from serial.tools import list_ports  # costly on Windows, and seldom needed
+
         try:
             infos = list_ports.comports()
         except OSError:

@@ -358,6 +358,14 @@ def read_rom_facts(attached: Attached) -> RomFacts | None:
     )
 
 
+def libusb_path() -> str | None:
+    """The libusb library that comes with the program, or None where the system's own is used."""
+    import libusb_package
+
+    path = libusb_package.get_library_path()
+    return str(path) if path else None
+
+
 def _libusb() -> Any:
     import libusb_package
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from tests.bench.compare import CASES, compare
+from tests.bench.exe import exe_table
 from tests.bench.faults import fault_table
 from tests.bench.flash import flash_table, start_table
 from tests.bench.lanes import lanes_table
@@ -42,6 +43,9 @@ def main() -> None:
     lanes.add_argument("--boards", type=int, nargs="+", default=[1, 4, 8, 16], metavar="N")
     lanes.add_argument("--kib", type=int, default=128, help="how much each board is flashed with")
     lanes.set_defaults(run=lambda args: lanes_table(counts=args.boards, kib=args.kib))
+    exe = commands.add_parser("exe", help="size, files, start and sameness of the executables; minutes")
+    exe.add_argument("--once", action="store_true", help="build the product once, and compare nothing")
+    exe.set_defaults(run=lambda args: exe_table(once=args.once))
     args = parser.parse_args()
     args.run(args)
 

@@ -45,28 +45,54 @@ class Executable:
         modules = archive.open_embedded_archive("PYZ.pyz").toc
         return frozenset(archive.toc) | frozenset(modules)
 
+    def carried_file(self, name: str) -> bytes:
+        """One file that a one-file program unpacks."""
+        from PyInstaller.archive.readers import CArchiveReader
+
+        return bytes(CArchiveReader(str(self.path)).extract(name))
+
 
 @dataclass(frozen=True)
 class Built:
-    """What one run of the spec makes: the same program as one file and as a folder."""
+    """What one run of the spec makes: two programs, each as one file, and both in one folder."""
 
-    one_file: Executable
-    in_folder: Executable
+    window: Executable
+    console: Executable
+    window_in_folder: Executable
+    console_in_folder: Executable
+
+    def programs(self) -> tuple[Executable, ...]:
+        return (self.window, self.console, self.window_in_folder, self.console_in_folder)
+
+    def beside(self) -> frozenset[str]:
+        """The files that the programs in the folder share."""
+        internal = self.console_in_folder.path.parent / "_internal"
+        return frozenset(
+            path.relative_to(internal).as_posix() for path in internal.rglob("*") if path.is_file()
+        )
 
     def contents(self) -> frozenset[str]:
-        """What either of them carries."""
-        internal = self.in_folder.path.parent / "_internal"
-        beside = {path.relative_to(internal).as_posix() for path in internal.rglob("*") if path.is_file()}
-        return self.one_file.contents() | self.in_folder.contents() | beside
+        """What any of them carries."""
+        return self.beside().union(*(one.contents() for one in self.programs()))
+
+    def made(self, name: str) -> str:
+        """A text that the build leaves beside the programs."""
+        return (self.console.path.parent / name).read_text(encoding="utf-8")
 
 
 def run_the_spec(folder: Path, vendor: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run PyInstaller; everything that it writes goes into `folder`. Skips the test where it is absent."""
     if find_spec("PyInstaller") is None:
         unavailable("PyInstaller is not installed: pip install -e '.[exe]'")
+    if find_spec("_tkinter") is None:
+        unavailable("this Python has no tkinter; Debian: apt install python3-tk")
     need("objdump", "strip")
     environment = {key: value for key, value in os.environ.items() if key != "UPDATER_VENDOR"}
-    environment["PYINSTALLER_CONFIG_DIR"] = str(folder / "cache")
+    environment |= {
+        "PYINSTALLER_CONFIG_DIR": str(folder / "cache"),
+        "PYTHONHASHSEED": "0",
+        "SOURCE_DATE_EPOCH": "1700000000",
+    }
     if vendor is not None:
         environment["UPDATER_VENDOR"] = str(vendor)
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN"]
@@ -82,9 +108,10 @@ def run_the_spec(folder: Path, vendor: Path | None = None) -> subprocess.Complet
     )
 
 
-def build(folder: Path, name: str, vendor: Path | None = None) -> Built:
-    """Build the executable `name`, which the spec makes for this vendor."""
+def build(folder: Path, window: str, console: str, vendor: Path | None = None) -> Built:
+    """Build the two programs, which the spec gives these names for this vendor."""
     done = run_the_spec(folder, vendor)
     assert done.returncode == 0, done.stderr
     dist, home = folder / "dist", folder / "home"
-    return Built(Executable(dist / name, home), Executable(dist / f"{name}-folder" / name, home))
+    both = dist / f"{window}-folder"
+    return Built(*(Executable(where / name, home) for where in (dist, both) for name in (window, console)))

@@ -1,4 +1,4 @@
-"""Each executable is built once per session; a build takes about ten seconds."""
+"""Each executable is built once per session; a build takes about half a minute."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from updater.vendor import Kind
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build(tmp_path_factory.mktemp("demo-exe"), "updater-demo")
+    return build(tmp_path_factory.mktemp("demo-exe"), "Updater-Demo", "updater-demo-cli")
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +30,5 @@ def maker(tmp_path_factory: pytest.TempPathFactory) -> DemoVendor:
 
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory, maker: DemoVendor) -> Built:
-    return build(tmp_path_factory.mktemp("product-exe"), "updater-cli", maker.folder / "vendor")
+    folder = tmp_path_factory.mktemp("product-exe")
+    return build(folder, "Updater", "updater-cli", maker.folder / "vendor")

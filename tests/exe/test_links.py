@@ -51,7 +51,7 @@ def run(home: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
 def test_a_download_registers_a_copy_of_itself_which_then_opens_links(product: Built, home: Path) -> None:
     download = home / "Downloads" / "Updater_0505 (1)"
     download.parent.mkdir()
-    shutil.copy(product.one_file.path, download)
+    shutil.copy(product.window.path, download)
     said = run(home, download, "register", "--yes")
     assert said.returncode == 0, said.stderr
     copy = home / ".local/share/demo-update/Updater"
@@ -72,11 +72,11 @@ def test_a_download_registers_a_copy_of_itself_which_then_opens_links(product: B
 
 def test_its_own_name_says_what_to_install(product: Built, home: Path) -> None:
     program = home / "Updater_0505 (1)"
-    shutil.copy(product.one_file.path, program)
+    shutil.copy(product.window.path, program)
     assert "The link asks for the newest version (stable)" in run(home, program).stderr
 
 
 def test_a_folder_among_temporary_files_is_not_registered(product: Built) -> None:
-    said = product.in_folder.run("register", "--yes")
+    said = product.window_in_folder.run("register", "--yes")
     assert said.returncode == 2
     assert "Move its whole folder" in said.stderr

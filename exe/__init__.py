@@ -1,0 +1,1 @@
+"""What building the executables takes, beside build_exe.spec. Nothing of it goes into one."""
