@@ -39,7 +39,7 @@ class Small:
         )
         shown = tuple(replace(one, value=self._layout(one.value)) for one in chip.also_shows)
         kibs = tuple(kib // scale for kib in chip.sizes_kib.value if kib % scale == 0)
-        erase_ms = {str(int(size) // scale): ms for size, ms in chip.lab.erase_ms.value.items()}
+        lab, fast = chip.lab, chip.lab.erase_ms_fast
         bank, real = chip.bank_mode, chip.geometry
         return replace(
             chip,
@@ -50,8 +50,15 @@ class Small:
             sizes_kib=replace(chip.sizes_kib, value=kibs),
             transfer_size=replace(chip.transfer_size, value=chip.transfer_size.value // self.blocks),
             bank_mode=replace(bank, dual=self._layout(bank.dual)) if bank else None,
-            lab=replace(chip.lab, erase_ms=replace(chip.lab.erase_ms, value=erase_ms)),
+            lab=replace(
+                lab,
+                erase_ms=self._by_size(lab.erase_ms),
+                erase_ms_fast=self._by_size(fast) if fast else None,
+            ),
         )
+
+    def _by_size(self, times: Fact[dict[str, int]]) -> Fact[dict[str, int]]:
+        return replace(times, value={str(int(size) // self.scale): ms for size, ms in times.value.items()})
 
     def address(self, address: int) -> int:
         """Where an address of the real flash lies in the small one."""

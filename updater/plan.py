@@ -288,9 +288,10 @@ def typical_of(chip: Chip, *, fast: bool) -> Typical:
     """The row's usual times. `fast`: the ROM is told the supply voltage."""
     lab, kib = chip.lab, 1024
     program_us = lab.program_us_fast if fast and lab.program_us_fast else lab.program_us
+    erase_ms = lab.erase_ms_fast if fast and lab.erase_ms_fast else lab.erase_ms
     upload_us = lab.upload_us_per_kib.value
     return Typical(
-        erase_ms={int(size): ms for size, ms in lab.erase_ms.value.items()},
+        erase_ms={int(size): ms for size, ms in erase_ms.value.items()},
         program_ms_per_kib=kib / chip.program_unit_bytes.value * program_us.value / 1000,
         upload_ms_per_kib=upload_us / 1000 if upload_us else None,
         block=chip.transfer_size.value,

@@ -13,6 +13,8 @@ _STILL_MS = 1_000
 """Progress is said again when nothing was said for so long."""
 _WORTH_SAYING_MS = 500
 """A shorter silence is not announced."""
+_RECKON_EVERY_MS = 250
+"""While blocks move, the remaining time is reckoned anew so often; between them it runs down by itself."""
 
 
 class Steps:
@@ -28,6 +30,7 @@ class Steps:
         self._now: Step | None = None
         self._last_said: Step | None = None
         self._last_said_ms = 0.0
+        self._ends_ms = self._reckon_at_ms = 0.0
         self.forecast: Forecast | None = None
 
     @contextmanager
@@ -54,6 +57,7 @@ class Steps:
         long that usually takes: for so long no byte moves.
         """
         before, started, self._now = self._now, self._clock.now_ms(), step
+        self._reckon_at_ms = 0.0
         quiet_ms = self._begins(kind, size, typical_ms)
         if self._last_said is not step or quiet_ms:  # it takes its turn: say so before the first byte moves
             self._say(0, quiet_ms)
@@ -95,8 +99,16 @@ class Steps:
         now_ms = self._clock.now_ms()
         self._done[self._now] += more
         self._last_said, self._last_said_ms = self._now, now_ms
-        left = None if self.forecast is None else round(self.forecast.remaining_ms(now_ms))
-        self._emit(Progressed(self._now, self._done[self._now], left, quiet_ms))
+        self._emit(Progressed(self._now, self._done[self._now], self._left(now_ms), quiet_ms))
+
+    def _left(self, now_ms: float) -> int | None:
+        """How long it will still take: blocks come every few milliseconds, and reckoning costs as much."""
+        if self.forecast is None:
+            return None
+        if now_ms >= self._reckon_at_ms:
+            self._ends_ms = self.forecast.remaining_ms(now_ms) + now_ms
+            self._reckon_at_ms = now_ms + _RECKON_EVERY_MS
+        return round(max(self._ends_ms - now_ms, 0.0))
 
     def close(self, step: Step) -> None:
         """The step's work is done."""

@@ -162,6 +162,7 @@ def _within_the_rules(
     return replace(
         own,
         erase_ms={size: draw(st.integers(0, most)) for size, most in longest.items()},
+        erase_ms_fast={size: draw(st.integers(0, most)) for size, most in longest.items()},
         mass_erase_ms=draw(st.just(longest_mass_ms) | st.integers(0, longest_mass_ms)),
         program_us=program_us,
         program_us_fast=draw(st.integers(0, program_us)),

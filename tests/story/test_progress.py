@@ -123,15 +123,26 @@ def test_the_remaining_time_of_other_silicon_is_learnt_in_its_first_half(
 ) -> None:
     """Silicon that the datasheet does not describe: to 15 % when half of the time is over, to 25 % before."""
     lab = chip_of(case).lab
-    fast = lab.program_us_fast or lab.program_us
+    fast, erases_fast = lab.program_us_fast or lab.program_us, lab.erase_ms_fast or lab.erase_ms
     desk.rom_does(
         erase_ms={int(size): round(ms * erases) for size, ms in lab.erase_ms.value.items()},
+        erase_ms_fast={int(size): round(ms * erases) for size, ms in erases_fast.value.items()},
         program_us=round(lab.program_us.value * writes),
         program_us_fast=round(fast.value * writes),
     )
     case.on(desk, holds=case.program("1.0.0"))
     seen = watched(desk, desk.bundle(case.program("1.1.0")))
     assert seen.worst() <= 0.25
+    assert seen.worst(since_ms=(seen.ended_ms - seen.began_ms) / 2) <= HONEST
+
+
+def test_a_rom_that_erases_no_faster_when_told_of_its_supply_is_learnt_in_the_first_half(desk: Desk) -> None:
+    """That it does is an inference (f2-f4.toml), so the remaining time must live without it."""
+    case = CASES["told of its supply"]
+    slow = {int(size): ms for size, ms in chip_of(case).lab.erase_ms.value.items()}
+    desk.rom_does(erase_ms_fast=slow)
+    case.on(desk, holds=case.program("1.0.0"))
+    seen = watched(desk, desk.bundle(case.program("1.1.0")))
     assert seen.worst(since_ms=(seen.ended_ms - seen.began_ms) / 2) <= HONEST
 
 

@@ -30,6 +30,7 @@ class Behaves:
     """All that one ROM needs to know of itself. Sizes are in bytes; an address of None means nowhere."""
 
     erase_ms: dict[int, int]
+    erase_ms_fast: dict[int, int]
     mass_erase_ms: int | None
     program_us: int
     program_us_fast: int
@@ -82,9 +83,10 @@ def behaves(
         "functional_descriptor_alone_hangs",
         "go_is_broken",
     )
-    fast = lab.program_us_fast
+    fast, erases_fast = lab.program_us_fast, lab.erase_ms_fast or lab.erase_ms
     return Behaves(
         erase_ms={int(size): ms for size, ms in lab.erase_ms.value.items()},
+        erase_ms_fast={int(size): ms for size, ms in erases_fast.value.items()},
         program_us=lab.program_us.value,
         program_us_fast=fast.value if fast else lab.program_us.value,
         answers_after_work=lab.answers.value == "after-work",

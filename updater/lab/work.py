@@ -121,7 +121,7 @@ class Workbench:
         self._start_flash()
         if hit is not None:
             self._wipe([hit])
-        return Work(self.behaves.erase_ms[sector.size], poll_ms, sticks=self._sticks(sector))
+        return Work(self._erase_ms([sector]), poll_ms, sticks=self._sticks(sector))
 
     def _really_hit(self, sector: Sector) -> Sector | None:
         """The sector that the ROM erases when it is told to erase this one; None behind the last."""
@@ -141,17 +141,20 @@ class Workbench:
         known = [sector for sector in sectors if sector is not None]
         second = [sector for sector in known if sector.address >= whole[len(whole) // 2].address]
         self._wipe([sector for sector in known if sector not in second[1:]])
-        ms = sum(self.behaves.erase_ms[sector.size] for sector in known)
-        return Work(ms, self.behaves.erase_poll_ms)
+        return Work(self._erase_ms(known), self.behaves.erase_poll_ms)
 
     def _mass_erase(self) -> Work:
         self._start_flash()
         sectors, behaves = self.memory.flash.region.sectors, self.behaves
         if not behaves.mass_erase_does_nothing:
             self._wipe(sectors)
-        ms = sum(behaves.erase_ms[sector.size] for sector in sectors)
         poll_ms = behaves.erase_poll_ms if behaves.mass_erase_poll_ms is None else behaves.mass_erase_poll_ms
-        return Work(behaves.mass_erase_ms or ms, poll_ms)
+        return Work(behaves.mass_erase_ms or self._erase_ms(sectors), poll_ms)
+
+    def _erase_ms(self, sectors: Sequence[Sector]) -> int:
+        fast = self.memory.feature_is_fast
+        ms = self.behaves.erase_ms_fast if fast else self.behaves.erase_ms
+        return sum(ms[sector.size] for sector in sectors)
 
     def _wipe(self, sectors: Sequence[Sector]) -> None:
         flash = self.memory.flash

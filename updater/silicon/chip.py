@@ -108,7 +108,7 @@ class LabTiming(Row, frozen=True):
     """How long the virtual ROM takes, at the datasheet's typical values.
 
     The host reads the typical times only, to say how long it will take (`eta`); nothing that it does to a
-    device depends on them.
+    device depends on them. The `_fast` ones hold once the ROM was told its supply (`Supply`).
     """
 
     erase_ms: Fact[dict[str, int]]
@@ -120,6 +120,7 @@ class LabTiming(Row, frozen=True):
     answers: Fact[Literal["before-work", "after-work"]]
     once_per_erase: Fact[bool]
     program_us_fast: Fact[int] | None = None
+    erase_ms_fast: Fact[dict[str, int]] | None = None
 
 
 class Chip(Row, frozen=True):

@@ -155,8 +155,9 @@ def _check_chip(row: Chip) -> None:
     except ProtocolError as error:
         raise ValueError(f"chip {row.id}: {error}") from error
     sizes = {str(sector.size) for sectors in layouts for sector in sectors}
-    if not sizes or sizes - row.lab.erase_ms.value.keys():
-        raise ValueError(f"chip {row.id} has no flash, or no erase time for one of its sector sizes")
+    for times in (row.lab.erase_ms, row.lab.erase_ms_fast or row.lab.erase_ms):
+        if not sizes or sizes - times.value.keys():
+            raise ValueError(f"chip {row.id} has no flash, or no erase time for one of its sector sizes")
     _refuse_repeats(f"in chip {row.id} revision", (f"0x{one.rev_id:04X}" for one in row.revisions))
     _refuse_repeats(f"in chip {row.id} ROM", (f"0x{rom.id:02X}" for rom in row.roms))
     for name in _GUARDS:
