@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from updater.dfu.layout import parse_layout
 from updater.facts import Sector
-from updater.silicon import Chip, Quirk, Silicon, the_table
+from updater.silicon import Chip, Fact, Quirk, Silicon, the_table
 
 START = 0x0800_0000
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tests.bench.compare import CASES, compare
+from tests.bench.compare import CASES
 from tests.bench.exe import exe_table
-from tests.bench.faults import fault_table
+from tests.bench.faults import POINTS, fault_table
+from tests.bench.figures import WHAT, compare_table, make
 from tests.bench.flash import flash_table, start_table
 from tests.bench.lanes import lanes_table
 from tests.bench.silicon import JOB_KIB, silicon_table
@@ -27,7 +28,7 @@ def main() -> None:
     beside.add_argument("--json", type=Path, metavar="FILE")
     beside.add_argument("--keep", type=Path, metavar="DIR", help="a new folder for boards and logs")
     beside.set_defaults(
-        run=lambda args: compare(
+        run=lambda args: compare_table(
             rounds=args.rounds, cases=args.case or CASES, json_file=args.json, keep=args.keep
         )
     )
@@ -36,7 +37,7 @@ def main() -> None:
     silicon.add_argument("--chip", action="append", metavar="ROW", help="only this row; may be repeated")
     silicon.set_defaults(run=lambda args: silicon_table(kib=args.kib, chips=args.chip))
     faults = commands.add_parser("faults", help="a sample of faults at full size, one row per geometry")
-    faults.add_argument("--points", type=int, default=4, help="how many points of each kind of fault")
+    faults.add_argument("--points", type=int, default=POINTS, help="how many points of each kind of fault")
     faults.add_argument("--json", type=Path, metavar="FILE")
     faults.set_defaults(run=lambda args: fault_table(points=args.points, json_file=args.json))
     lanes = commands.add_parser("lanes", help="`install --all` on several boards beside one, in real time")
@@ -46,6 +47,10 @@ def main() -> None:
     exe = commands.add_parser("exe", help="size, files, start and sameness of the executables; minutes")
     exe.add_argument("--once", action="store_true", help="build the product once, and compare nothing")
     exe.set_defaults(run=lambda args: exe_table(once=args.once))
+    figures = commands.add_parser("figures", help="measure what is named, and write the README's figures")
+    figures.add_argument("what", nargs="*", metavar="WHAT", help=f"any of {', '.join(WHAT)}")
+    figures.add_argument("--rounds", type=int, default=3, help="of the comparison")
+    figures.set_defaults(run=lambda args: make(args.what, rounds=args.rounds))
     args = parser.parse_args()
     args.run(args)
 

@@ -14,22 +14,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench.flash import jobs, like_dfu_util
-from tests.bench.inside import LAB, METERS, RUNS, TIMES, Run, Times, by_updater, poll_at_zero
+from tests.bench.inside import LAB, METERS, RUNS, TIMES, Run, Times
 from tests.heads.bundle_kit import make_bundle, make_image, make_manifest, make_root
 from tests.usb.guest import run_in_guest
 from updater.facts import Segment
-from updater.lab.clock import VirtualClock
-from updater.lab.shelf import add_board, open_lab
-from updater.usbio import ROM_USB, Bus
+from updater.lab.shelf import add_board
 
 FLASH = 0x0800_0000
 KIB = 1024
@@ -51,6 +47,25 @@ _WRITTEN = SECTOR + 16 * KIB
 TWO_SECTORS_S = 2.0 + 0.4 + _WRITTEN / 4 * 64e-6 + _WRITTEN / BLOCK * 0.003 + _WRITTEN / KIB * 0.001
 """Erase (128 and 16 KB, DS8626 table 40, typical at x8), program (64 us a word), and the USB of the write."""
 _PRODUCTS = {F405: "bench-gadget", "3v3": "bench-gadget-3v3", H743: "bench-widget"}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A ratio, and the most that it may be, where that was said."""
+
+    goal: str
+    ratio: float
+    at_most: float | None
+
+    @property
+    def is_met(self) -> bool:
+        """To three digits, as it is printed."""
+        return self.at_most is None or round(self.ratio, 3) <= self.at_most
+
+    def words(self) -> str:
+        verdict = "ok" if self.is_met else "MISSED"
+        goal = "" if self.at_most is None else f"(goal: at most {self.at_most:.2f}: {verdict})"
+        return f"{self.goal:<62} {self.ratio:6.3f} {goal}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -77,32 +92,17 @@ class Measured:
         return self.median_s + self.upload_s + self.compare_s
 
 
-def compare(*, rounds: int, cases: Collection[str], json_file: Path | None, keep: Path | None) -> None:
-    """Measure, print the table and the ratios."""
-    started = time.monotonic()
+def measure(cases: Sequence[str], rounds: int, keep: Path | None) -> dict[tuple[str, str], Measured]:
+    """Every run in the guest; the medians by case and host."""
     with tempfile.TemporaryDirectory(prefix="compare-") as name:
         folder = keep or Path(name)
-        runs = prepared(folder, [case for case in CASES if case in cases], rounds)
+        runs = prepared(folder, cases, rounds)
         print(f"{len(runs)} runs on {len(runs)} boards; the guest is starting", flush=True)
         with _boards_served(folder) as port:
             script = f'"$PYTHON" -m tests.bench.inside run "$RESULTS" {port}'
             run = run_in_guest(script, results=folder, deadline_s=GUEST_DEADLINE_S, network=True)
         assert run.exit_status == 0, run.output
-        measured = results(folder, runs)
-    alone = model([case for case in CASES if case in cases])
-    lines = [*table(measured), "", *ratios(measured), "", *model_words(alone)]
-    took_s = time.monotonic() - started
-    print(
-        "\n".join([*lines, "", f"measured in {took_s:.0f} s, the guest with its boot in {run.seconds:.0f} s"])
-    )
-    if json_file is not None:
-        said = {
-            "rounds": rounds,
-            "took_s": round(took_s),
-            "measured": [asdict(one) for one in measured.values()],
-        }
-        said["model"] = [{"case": case, "host": host, "seconds": s} for (case, host), s in alone.items()]
-        json_file.write_text(json.dumps(said | {"goals": goals(measured)}, indent=2) + "\n", "utf-8")
+        return results(folder, runs)
 
 
 @contextmanager
@@ -264,64 +264,12 @@ def table(measured: Mapping[tuple[str, str], Measured]) -> list[str]:
     return lines
 
 
-def model(cases: Sequence[str]) -> dict[tuple[str, str], float]:
-    """The same without a kernel, an emulator or a busy machine: seconds of the lab's virtual clock.
-
-    The updater is the updater; of dfu-util it is the order of its requests that is played here.
-    """
-    with tempfile.TemporaryDirectory(prefix="compare-") as name:
-        runs = prepared(Path(name), [case for case in cases if case != REV_V], 1)
-        runs = [run for run in runs if run.download or run.host == "updater"]
-        return {(run.case, run.host): _modelled(run, Path(name)) for run in runs}
-
-
-def model_words(seconds: Mapping[tuple[str, str], float]) -> list[str]:
-    """What the model says, and the ratios that follow from it."""
-    lines = ["By the model alone (the lab's virtual clock: no kernel, no emulation), seconds:"]
-    base = seconds.get((ZERO, "dfu-util"))
-    for (case, host), took_s in seconds.items():
-        beside = seconds.get((case, "dfu-util"), base)
-        ratio = f"  {took_s / beside:6.3f} of dfu-util's" if host == "updater" and beside else ""
-        lines.append(f"{case:<40}{host:<10}{took_s:8.2f}{ratio}")
-    same_s, one_s = seconds.get((SAME, "updater")), seconds.get((ONE, "updater"))
-    limits = {}
-    if same_s is not None:
-        limits["unchanged / one bare read-back"] = same_s / READ_S
-    if same_s is not None and one_s is not None:
-        limits["one sector / (read-back + erase and write of two)"] = one_s / (same_s + TWO_SECTORS_S)
-    for text, found in limits.items():
-        verdict = "ok" if found <= 1.1 else "MISSED"
-        lines.append(f"{text:<52}{found:6.3f} (goal: at most 1.10: {verdict})")
-    return lines
-
-
-def _modelled(run: Run, folder: Path) -> float:
-    """One run on the lab's own backend. Only this board is on the bus."""
-    alone = folder / "alone" / run.board
-    alone.mkdir(parents=True)
-    (folder / LAB / run.board).rename(alone / run.board)
-    with open_lab(alone, VirtualClock()) as lab:
-        (board,) = lab.boards
-        if run.polls_at_zero:
-            poll_at_zero(board)
-        bus = Bus(lab.backend, lab.clock)
-        if run.host == "updater":
-            return by_updater(run, folder, bus).seconds
-        job = next(job for job in jobs() if job.chip == board.chip)
-        job = replace(job, image=(folder / run.image).read_bytes())
-        (attached,) = bus.attached({ROM_USB})
-        began_ms = lab.clock.now_ms()
-        with bus.open_dfu(attached) as wire:
-            wire.run(like_dfu_util(job))
-        return (lab.clock.now_ms() - began_ms) / 1000
-
-
-def goals(measured: Mapping[tuple[str, str], Measured]) -> list[dict[str, Any]]:
+def goals(measured: Mapping[tuple[str, str], Measured]) -> list[Goal]:
     """Each goal with what was measured, as a ratio, and the most that it may be."""
-    found = []
+    found: list[Goal] = []
 
     def goal(text: str, ratio: float, at_most: float | None) -> None:
-        found.append({"goal": text, "ratio": round(ratio, 3), "at_most": at_most})
+        found.append(Goal(text, round(ratio, 3), at_most))
 
     def get(case: str, host: str = "updater") -> Measured | None:
         return measured.get((case, host))
@@ -331,7 +279,7 @@ def goals(measured: Mapping[tuple[str, str], Measured]) -> list[dict[str, Any]]:
         goal("full with read-back / dfu-util -D without", _beside(ours, zero), 1.0)
         goal("full with read-back / dfu-util -D, -U and cmp", ours.median_s / zero.promised_s, None)
     if (ours := get(AS_DOCUMENTED)) and told:
-        most = goals_ratio(found, 0)
+        most = found[0].ratio if found else None  # the gain must be larger then, not smaller
         goal("the same with the row's poll times / dfu-util -D", _beside(ours, told), most)
     if (ours := get(FAST)) and zero:
         goal("supply range set / dfu-util -D without", _beside(ours, zero), 0.6)
@@ -351,22 +299,14 @@ def _beside(ours: Measured, theirs: Measured) -> float:
     return statistics.median(mine / other for mine, other in zip(ours.all_s, theirs.all_s, strict=True))
 
 
-def goals_ratio(found: Sequence[Mapping[str, Any]], number: int) -> float | None:
-    """The ratio of an earlier goal, where it was measured."""
-    return float(found[number]["ratio"]) if len(found) > number else None
+def report(measured: Mapping[tuple[str, str], Measured]) -> list[str]:
+    """The table and the goals, as they are printed."""
+    return [*table(measured), "", *ratios(measured)]
 
 
 def ratios(measured: Mapping[tuple[str, str], Measured]) -> list[str]:
     """The goals in words."""
-    lines = []
-    for one in goals(measured):
-        most = one["at_most"]
-        verdict = (
-            ""
-            if most is None
-            else f"(goal: at most {most:.2f}: {'ok' if one['ratio'] <= most else 'MISSED'})"
-        )
-        lines.append(f"{one['goal']:<62} {one['ratio']:6.3f} {verdict}")
+    lines = [goal.words() for goal in goals(measured)]
     rev_v = measured.get((REV_V, "updater")), measured.get((REV_V, "dfu-util"))
     if rev_v[0] and rev_v[1]:
         ended = f"exit {rev_v[1].exit_status}" + (" (`timeout`)" if rev_v[1].exit_status == 124 else "")

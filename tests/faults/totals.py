@@ -34,6 +34,7 @@ class Totals:
     by_kind: dict[str, Tally] = field(default_factory=dict)
     by_family: dict[str, Tally] = field(default_factory=dict)
     by_work: dict[str, Tally] = field(default_factory=dict)
+    by_row: dict[str, Tally] = field(default_factory=dict)
     whole: Tally = field(default_factory=Tally)
     wrong: list[str] = field(default_factory=list)
     commands: int = 0
@@ -51,6 +52,7 @@ class Totals:
                 (self.by_kind, kind),
                 (self.by_family, result.family),
                 (self.by_work, str(task.job.work)),
+                (self.by_row, str(task.job.row)),
             ):
                 table.setdefault(name, Tally()).add(tally)
             self.whole.add(tally)
@@ -70,14 +72,19 @@ class Totals:
             "cpu_seconds": round(self.cpu_seconds, 1),
             "broken_promises": self.wrong,
             "total": _counts(self.whole),
-            "by_kind": {name: _counts(tally) for name, tally in self.by_kind.items()},
+            "by_kind": {name: _counts(tally) for name, tally in sorted(self.by_kind.items())},
             "by_family": {name: _counts(tally) for name, tally in sorted(self.by_family.items())},
-            "by_work": {name: _counts(tally) for name, tally in self.by_work.items()},
+            "by_work": {name: _counts(tally) for name, tally in sorted(self.by_work.items())},
+            "by_row": {name: _counts(self.by_row[name]) for name in self.rows if name in self.by_row},
         }
 
 
 def _counts(tally: Tally) -> dict[str, Any]:
-    return {"tried": tally.tried, "left": dict(tally.left), "ended": dict(tally.mended)}
+    return {
+        "tried": tally.tried,
+        "left": dict(sorted(tally.left.items())),
+        "ended": dict(sorted(tally.mended.items())),
+    }
 
 
 def run(
