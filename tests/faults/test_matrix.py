@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.bench.figures import MATRIX, load
 from tests.faults.desk import Desk, Ran
 from tests.faults.job import NEW, Job, Work, remembering
 from tests.faults.matrix import AGAIN, ENDINGS, LEFT_ALONE, WENT_THROUGH, Matrix, Result
@@ -34,6 +35,9 @@ def test_no_fault_at_any_point_on_any_row_loses_a_device_or_makes_the_updater_li
     assert totals.wrong == []
     assert totals.lost == 0
     assert {row.split()[0] for row in totals.rows} == written_to()
+    fresh, kept = totals.as_json(), load(MATRIX)
+    for one in ("rows", "commands", "transfers_of_an_update", "total", "by_kind", "by_row"):
+        assert fresh[one] == kept[one], f"{one}: run `python -m tests.bench figures matrix`"
 
 
 def written_to() -> set[str]:

@@ -71,15 +71,16 @@ class Totals:
             "seconds": round(self.seconds, 1),
             "cpu_seconds": round(self.cpu_seconds, 1),
             "broken_promises": self.wrong,
-            "total": _counts(self.whole),
-            "by_kind": {name: _counts(tally) for name, tally in sorted(self.by_kind.items())},
-            "by_family": {name: _counts(tally) for name, tally in sorted(self.by_family.items())},
-            "by_work": {name: _counts(tally) for name, tally in sorted(self.by_work.items())},
-            "by_row": {name: _counts(self.by_row[name]) for name in self.rows if name in self.by_row},
+            "total": counts(self.whole),
+            "by_kind": {name: counts(tally) for name, tally in sorted(self.by_kind.items())},
+            "by_family": {name: counts(tally) for name, tally in sorted(self.by_family.items())},
+            "by_work": {name: counts(tally) for name, tally in sorted(self.by_work.items())},
+            "by_row": {name: counts(self.by_row[name]) for name in self.rows if name in self.by_row},
         }
 
 
-def _counts(tally: Tally) -> dict[str, Any]:
+def counts(tally: Tally) -> dict[str, Any]:
+    """As JSON, in an order that is always the same."""
     return {
         "tried": tally.tried,
         "left": dict(sorted(tally.left.items())),
