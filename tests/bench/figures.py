@@ -154,7 +154,7 @@ def compare_lines(figures: Figures) -> Iterator[str]:
     yield _row("---", "---:", "---:", "---:", "---:")
     by_model = {(one.case, one.host): f"{one.seconds:.1f}" for one in modelled}
     in_guest = {(one.case, one.host): _seconds(one) for one in measured}
-    for case in dict.fromkeys([one.case for one in measured] + [one.case for one in modelled]):
+    for case in sorted({*CASES, *(one.case for one in modelled)}, key=_in_order):
         cells = [table.get((case, host), "") for table in (in_guest, by_model) for host in _HOSTS]
         yield _row(case, *cells)
     yield ""
@@ -164,6 +164,11 @@ def compare_lines(figures: Figures) -> Iterator[str]:
         yield _goal(goal, "")
     for goal in model_goals(modelled):
         yield _goal(goal, " (model)")
+
+
+def _in_order(case: str) -> tuple[int, str]:
+    """What only the model tells stands behind the case that it is about."""
+    return next(number for number, known in enumerate(CASES) if case.startswith(known)), case
 
 
 _HOSTS = ("updater", "dfu-util")
