@@ -20,7 +20,7 @@ from tests.bench import compare
 from tests.bench.compare import CASES, GIVE_UP_S, REV_V, SAME, Goal, Measured
 from tests.bench.faults import POINTS, sample
 from tests.bench.model import Modelled, model, model_goals, model_words
-from tests.faults.matrix import AGAIN, BOOT, ENDINGS, LEFT_ALONE, LOST, TOLD, WENT_THROUGH
+from tests.faults.matrix import AGAIN, BOOT, ENDINGS, LEFT_ALONE, LOST, REPLUGGED, TOLD, WENT_THROUGH
 from tests.faults.rows import every_row
 from tests.faults.totals import run, words
 
@@ -116,19 +116,23 @@ def fault_lines(matrix: Figures, sample: Figures) -> Iterator[str]:
     yield _row("kinds of silicon", *(str(len(one["rows"])) for one in both))
     yield _row("transfers of one update", *("{} to {}".format(*_span(one)) for one in both))
     yield _row("faults tried", *(_number(one["total"]["tried"]) for one in both))
-    for name, how in {
-        "the update went through all the same": WENT_THROUGH,
-        "the same command finished it": AGAIN,
-        "the same command, after the BOOT button": f"{AGAIN}, {BOOT}",
-        "the same command, with `--as`": f"{AGAIN}, {TOLD}",
-        "the same command, after the BOOT button and with `--as`": f"{AGAIN}, {BOOT}, {TOLD}",
-        "another board was there, and was left alone": LEFT_ALONE,
-        "**the device was lost**": LOST,
-    }.items():
+    for how, name in _ENDED.items():
         yield _row(name, *(_number(one["total"]["ended"].get(how, 0)) for one in both))
     yield _row("an untrue word was said", *(_number(len(one["broken_promises"])) for one in both))
     yield ""
     yield from _by_kind(matrix)
+
+
+_ENDED = {
+    WENT_THROUGH: "the update went through all the same",
+    AGAIN: "the same command finished it",
+    f"{AGAIN}, {REPLUGGED}": "the same command, after unplugging",
+    f"{AGAIN}, {BOOT}": "the same command, after the BOOT button",
+    f"{AGAIN}, {TOLD}": "the same command, with `--as`",
+    f"{AGAIN}, {BOOT}, {TOLD}": "the same command, after the BOOT button and with `--as`",
+    LEFT_ALONE: "another board was there, and was left alone",
+    LOST: "**the device was lost**",
+}
 
 
 def _by_kind(matrix: Figures) -> Iterator[str]:

@@ -14,7 +14,7 @@ from tests.bench.faults import POINTS, sample
 from tests.bench.figures import BESIDE, FULL_SIZE, MATRIX, README, load, with_figures
 from tests.bench.model import SLOW_ERASES, Modelled, model, model_goals
 from tests.faults.job import Job, Work, remembering
-from tests.faults.matrix import Matrix
+from tests.faults.matrix import ENDINGS, Matrix
 from tests.faults.rows import every_row, one_row_per_geometry
 from tests.faults.totals import counts
 from updater.lab.record import Power
@@ -36,6 +36,13 @@ def test_nothing_was_lost_and_no_promise_broken(what: str) -> None:
     assert figures["exhaustive"] is (what == MATRIX)
     assert figures["broken_promises"] == []
     assert "lost" not in figures["total"]["ended"]
+
+
+@pytest.mark.parametrize("what", [MATRIX, FULL_SIZE])
+def test_every_fault_that_was_tried_is_shown_with_its_ending(what: str) -> None:
+    total = load(what)["total"]
+    assert set(total["ended"]) <= set(ENDINGS)
+    assert sum(total["ended"].values()) == total["tried"]
 
 
 def test_the_figures_are_about_the_rows_of_today() -> None:
