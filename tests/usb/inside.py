@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,7 +29,7 @@ TRIALS, ENDINGS = "trials.json", "endings.json"
 FIRST_PORT = 3240
 WAIT_S = 90.0
 _POLL_S = 0.02
-_IN_THE_MIDDLE = '"step": "write"'
+_HAS_WRITTEN = re.compile(r'"step": "write", "done": [1-9]')
 
 
 class Death(StrEnum):
@@ -78,8 +79,7 @@ def _carried_out(trial: Trial, folder: Path, tcp_port: int) -> tuple[int, int]:
     server = _served(folder, tcp_port)
     updater = _installs(trial, folder, "first")
     if trial.dies is not Death.NOBODY:
-        first_says = folder / "first.txt"
-        _until(lambda: _IN_THE_MIDDLE in first_says.read_text("utf-8", "replace"), "nothing was written")
+        _until(lambda: _HAS_WRITTEN.search(_first_says(folder)) is not None, "nothing was written")
     if trial.dies is Death.UPDATER:
         os.kill(updater, signal.SIGKILL)
     elif trial.dies is not Death.NOBODY:
@@ -108,6 +108,10 @@ def _served(folder: Path, tcp_port: int) -> int:
 
 def _installs(trial: Trial, folder: Path, turn: str) -> int:
     return _forked(["--state", str(folder / "state"), *trial.command], folder / f"{turn}.txt")
+
+
+def _first_says(folder: Path) -> str:
+    return (folder / "first.txt").read_text("utf-8", "replace")
 
 
 def _forked(arguments: Sequence[str], says: Path) -> int:
