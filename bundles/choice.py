@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from itertools import product as combinations
 from typing import NamedTuple
 
-from updater.errors import Usage
-from updater.manifest import ImageFor
-from updater.silicon import Chip
-from updater.vendor import Product
+from updater.heads.manifest import ImageFor
+from updater.heads.silicon import Chip
+from updater.heads.vendor import Product
+from updater.words.errors import Usage
 
 from .descriptor import chips_made_with
 from .placement import chips_of

@@ -13,9 +13,9 @@ from string import hexdigits
 
 from securesystemslib.signer import Signer
 
-from updater.errors import Cancelled, UpdaterError, Usage
-from updater.facts import Channel
-from updater.vendor import Kind, Vendor, parse_vendor
+from updater.heads.vendor import Kind, Vendor, parse_vendor
+from updater.words.errors import Cancelled, UpdaterError, Usage
+from updater.words.facts import Channel
 
 from . import choice, export, keys, pages, release, root
 from .demo.make import DEFAULT_URL, make_demo

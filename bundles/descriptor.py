@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from updater.errors import Refused, Usage
-from updater.facts import HEADER_BYTES, Sector, Segment
-from updater.silicon import Chip, the_table
-from updater.vendor import Keep, Product, RecoveryKind, Vendor
+from updater.heads.silicon import Chip, the_table
+from updater.heads.vendor import Keep, Product, RecoveryKind, Vendor
+from updater.words.errors import Refused, Usage
+from updater.words.facts import HEADER_BYTES, Sector, Segment
 
 from .placement import chips_of, part_sectors
 from .recipe import Recipe, RecipeImage

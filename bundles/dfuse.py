@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 
-from updater.facts import Segment
+from updater.words.facts import Segment
 
 VENDOR_ID = 0x0483
 PRODUCT_ID = 0xDF11

@@ -5,10 +5,10 @@ Such a file carries no signature, chooses no silicon and knows no safe order; it
 
 from __future__ import annotations
 
-from updater.container import images_of, read_container
-from updater.errors import Usage
-from updater.facts import Segment
-from updater.manifest import Image, Manifest
+from updater.heads.container import images_of, read_container
+from updater.heads.manifest import Image, Manifest
+from updater.words.errors import Usage
+from updater.words.facts import Segment
 
 from .dfuse import format_dfuse
 from .placement import as_elements

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from updater.errors import StorageFailed, Usage
+from updater.words.errors import StorageFailed, Usage
 
 
 def read_file(file: Path) -> bytes:

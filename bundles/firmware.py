@@ -15,8 +15,8 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from intelhex import IntelHex, IntelHexError
 
-from updater.errors import Usage
-from updater.facts import Segment
+from updater.words.errors import Usage
+from updater.words.facts import Segment
 
 from .dfuse import parse_dfuse
 from .files import read_file

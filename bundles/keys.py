@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
-from updater.errors import Cancelled, StorageFailed, Usage
-from updater.trust import NAME_FIELD
+from updater.heads.trust import NAME_FIELD
+from updater.words.errors import Cancelled, StorageFailed, Usage
 
 from .files import read_file
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from html import escape
 
-from updater.errors import Usage
-from updater.links import Link, format_code, format_link
-from updater.vendor import Vendor
+from updater.heads.links import Link, format_code, format_link
+from updater.heads.vendor import Vendor
+from updater.words.errors import Usage
 
 from .site import Release, Site
 

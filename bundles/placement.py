@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from updater.errors import Usage
-from updater.facts import Sector, Segment
-from updater.manifest import ADDRESS_ALIGNMENT, ImageFor
-from updater.silicon import Chip, the_table
-from updater.vectors import wrong_with_vectors
-from updater.vendor import Product
+from updater.heads.manifest import ADDRESS_ALIGNMENT, ImageFor
+from updater.heads.silicon import Chip, the_table
+from updater.heads.vectors import wrong_with_vectors
+from updater.heads.vendor import Product
+from updater.words.errors import Usage
+from updater.words.facts import Sector, Segment
 
 ERASED = b"\xff"
 

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 from semver import Version
 
-from updater.errors import Usage
-from updater.facts import HEADER_BYTES, Channel, ProductHeader, Segment, parse_version
-from updater.manifest import ImageFor
+from updater.heads.manifest import ImageFor
+from updater.words.errors import Usage
+from updater.words.facts import HEADER_BYTES, Channel, ProductHeader, Segment, parse_version
 
 from .firmware import merge, read_firmware
 

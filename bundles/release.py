@@ -14,10 +14,8 @@ from pathlib import Path
 
 from securesystemslib.signer import Signer
 
-from updater.container import ENVELOPE, images_of, read_container, roots_of, write_container
-from updater.errors import NotTrusted, Refused, Usage
-from updater.facts import Segment
-from updater.manifest import (
+from updater.heads.container import ENVELOPE, images_of, read_container, roots_of, write_container
+from updater.heads.manifest import (
     SCHEMA,
     Image,
     Manifest,
@@ -25,9 +23,11 @@ from updater.manifest import (
     format_manifest,
     parse_manifest,
 )
-from updater.report import bundle_line
-from updater.trust import PAYLOAD_TYPE, Envelope, Root, format_envelope, parse_envelope, walk_roots
-from updater.vendor import Vendor
+from updater.heads.report import bundle_line
+from updater.heads.trust import PAYLOAD_TYPE, Envelope, Root, format_envelope, parse_envelope, walk_roots
+from updater.heads.vendor import Vendor
+from updater.words.errors import NotTrusted, Refused, Usage
+from updater.words.facts import Segment
 
 from .choice import check_choice
 from .descriptor import described_product, refuse_kept

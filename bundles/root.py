@@ -23,8 +23,8 @@ from tuf.api.metadata import (
 from tuf.api.serialization import DeserializationError
 from tuf.api.serialization.json import JSONSerializer
 
-from updater.errors import NotTrusted, Refused, Usage
-from updater.facts import Channel
+from updater.words.errors import NotTrusted, Refused, Usage
+from updater.words.facts import Channel
 
 from .keys import name_of, same_key
 

@@ -37,11 +37,11 @@ from tuf.api.metadata import (
 )
 from tuf.api.serialization import DeserializationError
 
-from updater.errors import NotTrusted, Refused, StorageFailed, Usage
-from updater.facts import Channel
-from updater.gate import verify_bundle
-from updater.manifest import Manifest
-from updater.trust import walk_roots
+from updater.heads.gate import verify_bundle
+from updater.heads.manifest import Manifest
+from updater.heads.trust import walk_roots
+from updater.words.errors import NotTrusted, Refused, StorageFailed, Usage
+from updater.words.facts import Channel
 
 from .files import read_file, write_file
 from .root import CHANNELS, load_targets, require_signed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from updater.vendor import Kind, Vendor
+from updater.heads.vendor import Kind, Vendor
 
 
 def version_resource(vendor: Vendor, version: str, *, file_name: str) -> str:

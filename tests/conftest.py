@@ -39,7 +39,7 @@ def published(_site: Published) -> Iterator[Published]:
 @pytest.fixture(autouse=True)
 def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests on a desktop does not get windows; those of the window have their own screen."""
-    monkeypatch.setattr("updater.host.has_display", lambda: False)
+    monkeypatch.setattr("updater.hands.host.has_display", lambda: False)
 
 
 @pytest.fixture

@@ -26,13 +26,16 @@ from bundles.demo.make import DemoVendor
 from tests.hands.web import Web
 from tests.heads.bundle_kit import make_bundle, make_manifest, make_root
 from tests.small import Small
-from updater.channel import UpdateSite
-from updater.cli import build_parser, run
-from updater.dfu.words import Request
-from updater.facts import ProductHeader, Segment, parse_version
-from updater.gate import verify_bundle
-from updater.host import load_home, today
-from updater.job import Hands
+from updater.doors.cli import build_parser, run
+from updater.hands.channel import UpdateSite
+from updater.hands.host import load_home, today
+from updater.hands.store import open_store
+from updater.hands.usbio import Bus
+from updater.heads.dfu.words import Request
+from updater.heads.gate import verify_bundle
+from updater.heads.manifest import Image, ImageFor, ManifestSegment
+from updater.heads.silicon import the_table
+from updater.heads.silicon.cells import Fact
 from updater.lab import shelf
 from updater.lab.application import LabProduct
 from updater.lab.backend import LabBackend
@@ -42,11 +45,8 @@ from updater.lab.record import FaultKind
 from updater.lab.rom import Dialect
 from updater.lab.shelf import add_board, open_lab
 from updater.lab.symptoms import behaves
-from updater.manifest import Image, ImageFor, ManifestSegment
-from updater.silicon import the_table
-from updater.silicon.cells import Fact
-from updater.store import open_store
-from updater.usbio import Bus
+from updater.story.job import Hands
+from updater.words.facts import ProductHeader, Segment, parse_version
 
 _parser = cache(build_parser)
 """Made once: with a hundred commands in a test it would take longer than their work."""
@@ -241,7 +241,7 @@ class Desk:
 
     def has_small_chips(self, scale: int = 32) -> None:
         """The whole silicon table, on both sides, with sectors of so much less: see `tests.small`."""
-        for user in ("updater.silicon", "updater.lab.shelf", "updater.devicewords"):
+        for user in ("updater.heads.silicon", "updater.lab.shelf", "updater.heads.devicewords"):
             self._patch.setattr(f"{user}.the_table", Small(scale, 1).table)
 
     def rom_does(self, **symptoms: Any) -> None:
@@ -312,7 +312,7 @@ class Desk:
             patch.setattr("sys.stdin", io.StringIO(stdin))
             patch.setattr("sys.stdout", out)
             patch.setattr("sys.stderr", err)
-            patch.setattr("updater.cli.build_parser", _parser)
+            patch.setattr("updater.doors.cli.build_parser", _parser)
             status = run(["--lab", str(self.lab), "--state", str(self.state), *arguments])
         return Said(status, out.getvalue(), err.getvalue())
 

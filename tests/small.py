@@ -12,9 +12,9 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from updater.dfu.layout import parse_layout
-from updater.facts import Sector
-from updater.silicon import Chip, Fact, Quirk, Silicon, the_table
+from updater.heads.dfu.layout import parse_layout
+from updater.heads.silicon import Chip, Fact, Quirk, Silicon, the_table
+from updater.words.facts import Sector
 
 START = 0x0800_0000
 

@@ -21,14 +21,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from updater.errors import Refused, Usage
-from updater.facts import Channel
-from updater.instance import hand_over, listen
-from updater.linkcli import outside_arguments
-from updater.links import Link, parse_link
-from updater.registrar import WindowsRegistrar, copy_program, remove_copy, surroundings
-from updater.registration import why_not_here, windows_keys, windows_values
-from updater.winaccount import CurrentUser, is_elevated
+from updater.doors.linkcli import outside_arguments
+from updater.hands.instance import hand_over, listen
+from updater.hands.registrar import WindowsRegistrar, copy_program, remove_copy, surroundings
+from updater.hands.winaccount import CurrentUser, is_elevated
+from updater.heads.links import Link, parse_link
+from updater.heads.registration import why_not_here, windows_keys, windows_values
+from updater.words.errors import Refused, Usage
+from updater.words.facts import Channel
 
 SCHEME = "links-test"
 LINK = f"{SCHEME}://v1/demo-widget/stable/latest"
@@ -127,7 +127,7 @@ def shell(program: Path) -> None:
 LISTENER = """
 import sys, time
 from pathlib import Path
-from updater.instance import listen
+from updater.hands.instance import listen
 with listen(Path(sys.argv[1]), lambda link: print(link.tokens, flush=True)) as mine:
     print(mine, flush=True)
     time.sleep(60)

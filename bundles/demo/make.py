@@ -14,9 +14,9 @@ from pathlib import Path
 
 from securesystemslib.signer import Signer
 
-from updater.errors import StorageFailed, Usage
-from updater.facts import Channel
-from updater.vendor import Kind, Vendor, parse_vendor
+from updater.heads.vendor import Kind, Vendor, parse_vendor
+from updater.words.errors import StorageFailed, Usage
+from updater.words.facts import Channel
 
 from ..keys import load_public, load_signer, new_key, public_file, write_private
 from ..pages import write_pages

@@ -24,8 +24,8 @@ from typing import Any
 from tests.bench.inside import LAB, METERS, RUNS, TIMES, Run, Times
 from tests.heads.bundle_kit import make_bundle, make_image, make_manifest, make_root
 from tests.usb.guest import run_in_guest
-from updater.facts import Segment
 from updater.lab.shelf import add_board
+from updater.words.facts import Segment
 
 FLASH = 0x0800_0000
 KIB = 1024

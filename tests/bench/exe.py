@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bundles.demo.make import make_demo
 from tests.exe.build import Built, Executable, build
-from updater.vendor import Kind
+from updater.heads.vendor import Kind
 
 RUNS = 11
 

@@ -18,18 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.heads.bundle_kit import make_bundle, make_image, make_manifest, open_bundle
-from updater.dfu.scripts import Pace, erase, get_status, go_to_idle, select, set_address, write
-from updater.dfu.words import FIRST_BLOCK, Out, Request, Script, Sleep, State
-from updater.facts import DeviceFacts, Mode, Sector
-from updater.flashing import Flasher, Possible
+from updater.hands.usbio import ROM_USB, Bus, Wire
+from updater.heads.dfu.scripts import Pace, erase, get_status, go_to_idle, select, set_address, write
+from updater.heads.dfu.words import FIRST_BLOCK, Out, Request, Script, Sleep, State
+from updater.heads.plan import Plan, make_plan
+from updater.heads.silicon import Chip, the_table
+from updater.heads.vendor import Product, Recovery, RecoveryKind
 from updater.lab.board import Board
 from updater.lab.clock import RealClock, VirtualClock
 from updater.lab.shelf import add_board, open_lab
-from updater.plan import Plan, make_plan
-from updater.silicon import Chip, the_table
-from updater.steps import Steps
-from updater.usbio import ROM_USB, Bus, Wire
-from updater.vendor import Product, Recovery, RecoveryKind
+from updater.story.flashing import Flasher, Possible
+from updater.story.steps import Steps
+from updater.words.facts import DeviceFacts, Mode, Sector
 
 ERASE_MAX_MS = 35_000
 

@@ -21,21 +21,21 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.usb.guest import HOST
-from updater.channel import UpdateSite
-from updater.deed import carry_out
-from updater.host import load_home, today
-from updater.job import Hands, Request
+from updater.hands.channel import UpdateSite
+from updater.hands.host import load_home, today
+from updater.hands.store import open_store
+from updater.hands.usbio import Bus
+from updater.heads.policy import OpenedFrom
+from updater.heads.silicon import the_table
 from updater.lab.attach import attach_to_port, detach_port
 from updater.lab.board import Board
 from updater.lab.clock import RealClock
 from updater.lab.shelf import load_records, open_lab
 from updater.lab.wire import UsbIpServer
-from updater.policy import OpenedFrom
-from updater.silicon import the_table
-from updater.steps import Steps
-from updater.store import open_store
-from updater.update import prepare
-from updater.usbio import Bus
+from updater.story.deed import carry_out
+from updater.story.job import Hands, Request
+from updater.story.steps import Steps
+from updater.story.update import prepare
 
 LAB, RUNS, TIMES, METERS = "lab", "runs.json", "times.jsonl", "meters.json"
 VHCI_PORT = 0

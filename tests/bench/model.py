@@ -26,10 +26,10 @@ from tests.bench.compare import (
 )
 from tests.bench.flash import jobs, like_dfu_util
 from tests.bench.inside import LAB, Run, by_updater, poll_at_zero
+from updater.hands.usbio import ROM_USB, Bus
 from updater.lab.board import Board
 from updater.lab.clock import VirtualClock
 from updater.lab.shelf import open_lab
-from updater.usbio import ROM_USB, Bus
 
 SLOW_ERASES = f"{FAST}, erases no faster"
 """That a ROM which was told its supply erases faster is an inference. This is the time without it."""

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from tests.pair.job import flasher_on, install, plan_for, program
 from tests.pair.kit import TABLE, Known, newest, roms_of, row
-from updater.dfu.words import Script, T
-from updater.facts import Sector, Segment
+from updater.hands.usbio import ROM_USB, Bus, Wire
+from updater.heads.dfu.words import Script, T
+from updater.heads.plan import Plan
+from updater.heads.silicon import BankMode, Chip, Quirk, Silicon
 from updater.lab.board import Board
 from updater.lab.clock import VirtualClock
 from updater.lab.shelf import UNKNOWN, add_board, open_lab
 from updater.lab.work import Work, Workbench
-from updater.plan import Plan
-from updater.silicon import BankMode, Chip, Quirk, Silicon
-from updater.usbio import ROM_USB, Bus, Wire
+from updater.words.facts import Sector, Segment
 
 KIB = 1024
 JOB_KIB = 512

@@ -17,12 +17,12 @@ from bundles.demo.make import DemoVendor
 from bundles.recipe import NotFor, Recipe, RecipeImage, parse_recipe
 from tests.bundles.test_recipe import RECIPE
 from tests.heads.bundle_kit import make_image
-from updater.errors import Usage, WrongDevice
-from updater.facts import DeviceFacts, Mode
-from updater.manifest import Image, ImageFor
-from updater.plan import choose_image
-from updater.silicon import the_table
-from updater.vendor import Product
+from updater.heads.manifest import Image, ImageFor
+from updater.heads.plan import choose_image
+from updater.heads.silicon import the_table
+from updater.heads.vendor import Product
+from updater.words.errors import Usage, WrongDevice
+from updater.words.facts import DeviceFacts, Mode
 
 H743, F405 = 0x450, 0x413
 

@@ -11,8 +11,8 @@ import pytest
 
 from bundles.cli import main
 from bundles.demo.make import DemoVendor
-from updater.silicon import the_table
-from updater.vendor import parse_vendor
+from updater.heads.silicon import the_table
+from updater.heads.vendor import parse_vendor
 
 REPOSITORY = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]

@@ -13,7 +13,7 @@ from bundles.pages import write_pages
 from bundles.recipe import parse_recipe
 from bundles.release import build, read_draft
 from bundles.site import Site
-from updater.vendor import parse_vendor
+from updater.heads.vendor import parse_vendor
 
 REPOSITORY = Path(__file__).parents[2]
 RECIPES = REPOSITORY / "bundles/demo/recipes"

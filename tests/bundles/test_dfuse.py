@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bundles.dfuse import format_dfuse, parse_dfuse
 from tests.bundles.firmware_kit import dfuse, dfuse_target, jamcrc, sealed
-from updater.facts import Segment
+from updater.words.facts import Segment
 
 FIRST = Segment(address=0x08000000, data=b"first")
 SECOND = Segment(address=0x08100000, data=b"second")

@@ -13,7 +13,7 @@ from bundles.firmware import merge, read_firmware
 from bundles.recipe import parse_recipe
 from bundles.release import build
 from tests.bundles.firmware_kit import FLASH, intel_hex, jamcrc, program
-from updater.facts import Segment
+from updater.words.facts import Segment
 
 IMAGES = Path(__file__).parents[2] / "bundles" / "demo" / "firmware" / "images"
 Captured = pytest.CaptureFixture[str]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bundles.files import read_file, write_file
-from updater.errors import StorageFailed, Usage
+from updater.words.errors import StorageFailed, Usage
 
 
 def test_a_missing_file_is_usage_and_an_unreadable_one_is_storage(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bundles.firmware import merge, read_firmware
 from tests.bundles.firmware_kit import dfuse, dfuse_target, elf32, intel_hex, intel_hex_record
-from updater.errors import Usage
-from updater.facts import Segment
+from updater.words.errors import Usage
+from updater.words.facts import Segment
 
 TWO_REGIONS = intel_hex((0x08000000, b"\x01\x02\x03\x04"), (0x08100010, b"\x05\x06"))
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bundles import keys
-from updater.errors import Usage
+from updater.words.errors import Usage
 
 SECRET = b"correct horse battery"
 

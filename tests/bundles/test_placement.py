@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from bundles.demo.make import DemoVendor
 from bundles.placement import as_elements, part_sectors, place
 from tests.bundles.firmware_kit import FLASH, program
-from updater.errors import Usage
-from updater.facts import Segment
-from updater.manifest import ImageFor
-from updater.silicon import the_table
-from updater.vendor import Product, Vendor
+from updater.heads.manifest import ImageFor
+from updater.heads.silicon import the_table
+from updater.heads.vendor import Product, Vendor
+from updater.words.errors import Usage
+from updater.words.facts import Segment
 
 F405 = ImageFor(dev_ids=(0x413,))
 H743 = ImageFor(dev_ids=(0x450,))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bundles.cli import main
-from updater.gate import verify_bundle
+from updater.heads.gate import verify_bundle
 
 REPOSITORY = Path(__file__).parents[2]
 

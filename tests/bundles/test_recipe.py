@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bundles.recipe import image_segments, parse_recipe
-from updater.errors import Usage
+from updater.words.errors import Usage
 
 RECIPE = """
 product = "acme-x1"

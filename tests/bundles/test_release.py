@@ -12,11 +12,11 @@ from securesystemslib.signer import CryptoSigner
 from bundles.demo.make import DemoVendor
 from bundles.recipe import NotFor, Recipe, parse_recipe
 from bundles.release import as_json, build, describe, read_draft, sign
-from updater.container import read_container, write_container
-from updater.errors import NotTrusted, Refused, Usage
-from updater.gate import verify_bundle
-from updater.manifest import ImageFor
-from updater.vendor import Keep, OtpRecord, Recovery, RecoveryKind, Vendor
+from updater.heads.container import read_container, write_container
+from updater.heads.gate import verify_bundle
+from updater.heads.manifest import ImageFor
+from updater.heads.vendor import Keep, OtpRecord, Recovery, RecoveryKind, Vendor
+from updater.words.errors import NotTrusted, Refused, Usage
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RECIPES = Path(__file__).parents[2] / "bundles" / "demo" / "recipes"

@@ -10,7 +10,7 @@ import pytest
 from securesystemslib.signer import CryptoSigner
 
 from bundles import root
-from updater.errors import NotTrusted, Refused, Usage
+from updater.words.errors import NotTrusted, Refused, Usage
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SIGNERS = {

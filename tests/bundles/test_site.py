@@ -18,8 +18,8 @@ from bundles.recipe import parse_recipe
 from bundles.release import build, sign
 from bundles.site import Site
 from tests.bundles.conftest import NOW
-from updater.errors import NotTrusted, Refused, StorageFailed, Usage
-from updater.facts import Channel
+from updater.words.errors import NotTrusted, Refused, StorageFailed, Usage
+from updater.words.facts import Channel
 
 RECIPES = Path(__file__).parents[2] / "bundles" / "demo" / "recipes"
 

@@ -12,11 +12,11 @@ import usb.core
 
 from tests.desk import Desk
 from updater import __version__
-from updater.cli import run
-from updater.console import install, request_for
-from updater.errors import Refused
+from updater.doors.cli import run
+from updater.doors.console import install, request_for
+from updater.doors.terminal import JsonFace
 from updater.lab.backend import LabBackend
-from updater.terminal import JsonFace
+from updater.words.errors import Refused
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_cannot_be_understood_is_exit_2(
 
 def test_the_version_is_printed_and_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from updater.cli import run\n"
+        "import sys; from updater.doors.cli import run\n"
         "try: run(['--version'])\n"
         "except SystemExit as end: assert not end.code\n"
         "heavy = {'usb', 'tuf', 'requests', 'cryptography', 'msgspec', 'tqdm', 'semver'} & set(sys.modules)\n"
@@ -176,7 +176,7 @@ def test_a_demo_updater_never_writes_to_a_real_device(desk: Desk) -> None:
 def test_no_secret_and_no_traceback_is_shown_for_a_bug(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("updater.host.load_home", lambda: 1 / 0)
+    monkeypatch.setattr("updater.hands.host.load_home", lambda: 1 / 0)
     assert run(["link", "demo-widget", "--json"]) == 70
     said = capsys.readouterr()
     assert '"error": "Bug"' in said.out

@@ -15,13 +15,13 @@ import pytest
 
 from tests.desk import Desk, Said
 from tests.tools import need
-from updater.cli import run
-from updater.facts import Channel
-from updater.host import load_home
-from updater.instance import listen
-from updater.links import Link, parse_code, parse_link, parse_page
-from updater.registration import Drive, Surroundings
-from updater.store import folder_of
+from updater.doors.cli import run
+from updater.hands.host import load_home
+from updater.hands.instance import listen
+from updater.hands.store import folder_of
+from updater.heads.links import Link, parse_code, parse_link, parse_page
+from updater.heads.registration import Drive, Surroundings
+from updater.words.facts import Channel
 
 LINK = "demo-update://v1/demo-widget/stable/latest"
 NEWEST = Link(product="demo-widget", channel=Channel.STABLE, version=None)
@@ -305,7 +305,7 @@ def home(tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch) -> P
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     around = Surroundings(windows=False, drive=Drive.FIXED, downloads=(str(tmp_path / "Downloads"),))
-    monkeypatch.setattr("updater.linkconsole.surroundings", lambda _program: around)
+    monkeypatch.setattr("updater.doors.linkconsole.surroundings", lambda _program: around)
     return tmp_path
 
 
@@ -384,7 +384,7 @@ def test_where_a_copy_could_not_stay_either_the_person_pastes(
 ) -> None:
     built("Updater")
     everywhere = Surroundings(windows=False, drive=Drive.NETWORK)
-    monkeypatch.setattr("updater.linkconsole.surroundings", lambda _program: everywhere)
+    monkeypatch.setattr("updater.doors.linkconsole.surroundings", lambda _program: everywhere)
     said = outside("register", "--yes")
     assert said.exit == 2
     assert "updater install LINK" in said.err

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from updater.cli import run
-from updater.errors import UsbFailed
-from updater.selftest import late_imports
+from updater.doors.cli import run
+from updater.doors.selftest import late_imports
+from updater.words.errors import UsbFailed
 
 PARTS = ["imports", "usb", "signatures", "vendor", "silicon", "certificates", "window"]
 
@@ -34,8 +34,8 @@ def test_a_broken_part_is_named_and_the_others_are_still_looked_at(
     def no_library() -> None:
         raise UsbFailed("the libusb library cannot be loaded")
 
-    monkeypatch.setattr("updater.usbio._libusb", no_library)
-    monkeypatch.setattr("updater.selftest.THEY_IMPORT_LATE", ("a_module_that_was_left_out",))
+    monkeypatch.setattr("updater.hands.usbio._libusb", no_library)
+    monkeypatch.setattr("updater.doors.selftest.THEY_IMPORT_LATE", ("a_module_that_was_left_out",))
     for variable, place in (("SSL_CERT_FILE", tmp_path / "none.pem"), ("SSL_CERT_DIR", tmp_path)):
         monkeypatch.setenv(variable, str(place))
     monkeypatch.setattr("truststore._openssl._CA_FILE_CANDIDATES", [])
@@ -55,6 +55,8 @@ def test_it_goes_with_nothing_else(more: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_what_functions_import_is_found_and_what_type_checkers_read_is_not() -> None:
-    found = set(late_imports("updater.cli"))
-    assert {"updater.usbio", "updater.channel", "platformdirs"} <= found | set(late_imports("updater.host"))
+    found = set(late_imports("updater.doors.cli"))
+    assert {"updater.hands.usbio", "updater.hands.channel", "platformdirs"} <= found | set(
+        late_imports("updater.hands.host")
+    )
     assert "updater.lab.application" not in found

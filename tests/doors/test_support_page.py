@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from updater.doctorwords import SAID, Trouble
-from updater.errors import every_error
+from updater.heads.doctorwords import SAID, Trouble
+from updater.words.errors import every_error
 
 PAGE = (Path(__file__).parents[2] / "docs" / "support.md").read_text("utf-8")
 

@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from updater.errors import DeviceIs, every_error
-from updater.events import Asks, Noticed, Progressed, Step, StepDone, StepStarted
-from updater.vendor import RecoveryKind
-from updater.window.fold import RESUMES_BY_ITSELF, fold
-from updater.window.page import ADVICE_AFTER_S, Tone, page
-from updater.window.state import (
+from updater.doors.window.fold import RESUMES_BY_ITSELF, fold
+from updater.doors.window.page import ADVICE_AFTER_S, Tone, page
+from updater.doors.window.state import (
     AT_WORK,
     Action,
     Candidate,
@@ -52,7 +49,10 @@ from updater.window.state import (
     Wanted,
     WantedKind,
 )
-from updater.window.texts import say
+from updater.doors.window.texts import say
+from updater.heads.vendor import RecoveryKind
+from updater.words.errors import DeviceIs, every_error
+from updater.words.events import Asks, Noticed, Progressed, Step, StepDone, StepStarted
 
 SELLER = Seller(name="Demo Instruments", support="support@demo.invalid")
 NEW = State(seller=SELLER)

@@ -12,16 +12,16 @@ from string import Formatter
 import pytest
 
 from tests.window.words import catalogues, compiled, sentences, spoken
-from updater import window
-from updater.doctorwords import Trouble
-from updater.errors import every_error
-from updater.events import Step
-from updater.usbio import _PROBLEMS
-from updater.window import texts
-from updater.window.catalogue import catalogue
-from updater.window.page import Tone
-from updater.window.palette import DARK, LIGHT, Palette
-from updater.window.texts import say, verbatim
+from updater.doors import window
+from updater.doors.window import texts
+from updater.doors.window.catalogue import catalogue
+from updater.doors.window.page import Tone
+from updater.doors.window.palette import DARK, LIGHT, Palette
+from updater.doors.window.texts import say, verbatim
+from updater.hands.usbio import _PROBLEMS
+from updater.heads.doctorwords import Trouble
+from updater.words.errors import every_error
+from updater.words.events import Step
 
 ROOM = Path(window.__file__).parent
 GERMAN = {
@@ -70,7 +70,7 @@ def names_used() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "t":
                 used.add(node.attr)
-            if isinstance(node, ast.ImportFrom) and node.module == "updater.window.texts":
+            if isinstance(node, ast.ImportFrom) and node.module == "updater.doors.window.texts":
                 used.update(alias.name for alias in node.names)
     return used
 

@@ -12,12 +12,9 @@ import pytest
 
 from tests.desk import Desk
 from tests.hands.web import Page
-from updater.cli import run
-from updater.errors import StorageFailed
-from updater.events import Progressed, Step
-from updater.job import Hands
-from updater.window import NoWindow, open_window
-from updater.window.state import (
+from updater.doors.cli import run
+from updater.doors.window import NoWindow, open_window
+from updater.doors.window.state import (
     NEWEST,
     CannotLook,
     Failed,
@@ -36,7 +33,10 @@ from updater.window.state import (
     Wanted,
     WantedKind,
 )
-from updater.window.worker import BLIND, Worker
+from updater.doors.window.worker import BLIND, Worker
+from updater.story.job import Hands
+from updater.words.errors import StorageFailed
+from updater.words.events import Progressed, Step
 
 
 class Bench:
@@ -141,7 +141,7 @@ def test_a_device_that_is_newer_than_what_is_offered_is_up_to_date_and_no_failur
     bench.desk.plug_in(runs="1.1.0")
     from semver import Version
 
-    from updater.channel import UpdateSite
+    from updater.hands.channel import UpdateSite
 
     real = UpdateSite.offer
     old = Version(1, 0, 0)

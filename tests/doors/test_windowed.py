@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from updater.cli import run
-from updater.windowed import run_windowed
+from updater.doors.cli import run
+from updater.doors.windowed import run_windowed
 
 
 class Screen:

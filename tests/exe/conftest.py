@@ -8,7 +8,7 @@ import pytest
 
 from bundles.demo.make import DemoVendor, make_demo
 from tests.exe.build import Built, build
-from updater.vendor import Kind
+from updater.heads.vendor import Kind
 
 
 @pytest.fixture(scope="session")

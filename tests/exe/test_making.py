@@ -11,7 +11,7 @@ from exe.icon import ICO, PNG, SIZES, ico, png
 from exe.parts import Part, UnknownPart, cyclonedx, licences, parts_of
 from exe.version import version_resource
 from tests.exe.build import PROJECT
-from updater.vendor import parse_vendor
+from updater.heads.vendor import parse_vendor
 
 PARSED = parse_vendor((PROJECT / "updater/demo/vendor.toml").read_text("utf-8"), allow_loopback_http=True)
 

@@ -13,7 +13,7 @@ from tests.exe.build import Built
 from tests.usb.attached import attached_boards_script
 from tests.usb.guest import run_in_guest
 from updater.demo.plays import plays
-from updater.gate import verify_bundle
+from updater.heads.gate import verify_bundle
 from updater.lab.shelf import add_board
 
 PRODUCT = "demo-gadget"

@@ -8,8 +8,8 @@ import pytest
 
 from bundles.demo.make import DemoVendor, make_demo
 from tests.exe.build import PROJECT, Built, run_the_spec
-from updater.host import today
-from updater.vendor import Kind, parse_vendor
+from updater.hands.host import today
+from updater.heads.vendor import Kind, parse_vendor
 
 pytestmark = pytest.mark.exe
 
@@ -25,7 +25,11 @@ def carried(built: Built, rooms: tuple[str, ...]) -> set[str]:
 
 
 def test_a_product_carries_its_vendor_and_neither_the_lab_nor_the_demo(product: Built) -> None:
-    assert {"updater/vendor/vendor.toml", "updater/vendor/root.json", "updater.cli"} <= product.contents()
+    assert {
+        "updater/vendor/vendor.toml",
+        "updater/vendor/root.json",
+        "updater.doors.cli",
+    } <= product.contents()
     assert carried(product, ONLY_IN_THE_DEMO) == set()
 
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from tests.faults.job import NO_SITE, OTHER, Job, MemoryStore, Work
 from tests.heads.bundle_kit import NOW
-from updater.errors import UpdaterError
-from updater.events import Event, Noticed
-from updater.facts import Sector
-from updater.job import Hands
+from updater.hands.usbio import Bus
+from updater.heads.plan import Plan
+from updater.heads.report import Receipt
 from updater.lab.application import vectors_are_valid
 from updater.lab.backend import LabBackend
 from updater.lab.board import Board
@@ -19,10 +18,11 @@ from updater.lab.clock import VirtualClock
 from updater.lab.flash import Flash, Memory, blank_options, size_of
 from updater.lab.record import BoardRecord, BoardState, Fault, FaultKind, Power
 from updater.lab.rom import Dialect
-from updater.plan import Plan
-from updater.report import Receipt
-from updater.update import REPLUG_NOW, perform, prepare
-from updater.usbio import Bus
+from updater.story.job import Hands
+from updater.story.update import REPLUG_NOW, perform, prepare
+from updater.words.errors import UpdaterError
+from updater.words.events import Event, Noticed
+from updater.words.facts import Sector
 
 UID = bytes.fromhex("2d0030000b51343333353132")
 OTHER_UID = bytes.fromhex("410022001851393338303437")

@@ -24,17 +24,28 @@ import usb.core
 
 from tests.faults.rows import Row
 from tests.heads.bundle_kit import make_bundle, make_manifest, make_root
-from updater import deed, supply, update, usbio
-from updater.channel import UpdateSite
-from updater.facts import HEADER_BYTES, DeviceFacts, ProductHeader, Sector, Segment, parse_version
-from updater.host import Home
-from updater.job import Request
+from updater.hands import usbio
+from updater.hands.channel import UpdateSite
+from updater.hands.host import Home
+from updater.hands.store import Journal, Store
+from updater.heads.manifest import Image, ImageFor, ManifestSegment
+from updater.heads.policy import OpenedFrom
+from updater.heads.silicon import Silicon
+from updater.heads.vendor import (
+    DfuDetach,
+    Header,
+    Keep,
+    Kind,
+    LinkScheme,
+    Product,
+    Recovery,
+    RecoveryKind,
+    Vendor,
+)
 from updater.lab.application import LabProduct
-from updater.manifest import Image, ImageFor, ManifestSegment
-from updater.policy import OpenedFrom
-from updater.silicon import Silicon
-from updater.store import Journal, Store
-from updater.vendor import DfuDetach, Header, Keep, Kind, LinkScheme, Product, Recovery, RecoveryKind, Vendor
+from updater.story import deed, supply, update
+from updater.story.job import Request
+from updater.words.facts import HEADER_BYTES, DeviceFacts, ProductHeader, Sector, Segment, parse_version
 
 GIZMO, OTHER = "gizmo", "gadget"
 USB = {GIZMO: "1209:0003", OTHER: "1209:0004"}

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from tests.faults.desk import Desk, Ran, State, Trick
 from tests.faults.job import Job, Work, remembering
 from tests.faults.truth import found_wrong
-from updater.dfu.words import Request
-from updater.errors import UnknownDevice
+from updater.heads.dfu.words import Request
+from updater.heads.plan import Plan
 from updater.lab.record import BoardState, Fault, FaultKind, Power
 from updater.lab.rom import Dialect
-from updater.plan import Plan
+from updater.words.errors import UnknownDevice
 
 LATE_MS, TOO_LATE_MS = 300, 30_000
 MOST_COMMANDS = 6

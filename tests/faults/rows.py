@@ -11,9 +11,9 @@ from functools import cached_property
 from itertools import groupby
 
 from tests.small import Small
-from updater.facts import Sector
+from updater.heads.silicon import BankMode, Behaviour, Chip, Silicon, the_table
 from updater.lab.shelf import UNKNOWN
-from updater.silicon import BankMode, Behaviour, Chip, Silicon, the_table
+from updater.words.facts import Sector
 
 LARGEST_SECTOR = 4096
 

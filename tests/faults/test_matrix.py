@@ -11,15 +11,15 @@ from tests.faults.matrix import AGAIN, ENDINGS, LEFT_ALONE, WENT_THROUGH, Matrix
 from tests.faults.rows import LARGEST_SECTOR, Row, every_row, one_row_per_geometry
 from tests.faults.totals import run, words
 from tests.faults.truth import found_wrong
-from updater.dfu.words import Request
-from updater.errors import DeviceIs, NotFinished, UsbFailed
-from updater.facts import Segment
-from updater.flashing import Flasher
+from updater.heads.dfu.words import Request
+from updater.heads.plan import Plan
+from updater.heads.planwords import describe
+from updater.heads.silicon import the_table
 from updater.lab.record import BoardState, Fault, FaultKind, Power
 from updater.lab.rom import Dialect
-from updater.plan import Plan
-from updater.planwords import describe
-from updater.silicon import the_table
+from updater.story.flashing import Flasher
+from updater.words.errors import DeviceIs, NotFinished, UsbFailed
+from updater.words.facts import Segment
 
 ONE_CHIP = "stm32f042"
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from tests.faults.desk import KILLED, Ran, State
 from tests.faults.job import STEPS, Job, Work
-from updater.errors import DeviceIs
-from updater.facts import Mode
+from updater.heads.plan import Plan
+from updater.heads.planwords import describe
 from updater.lab.record import BoardState
-from updater.plan import Plan
-from updater.planwords import describe
+from updater.words.errors import DeviceIs
+from updater.words.facts import Mode
 
 NOTHING_ERASED = {3, 4, 8}
 """Exit statuses that promise that no byte of the flash was changed; others than these, 0, 9 and 10 are wrong

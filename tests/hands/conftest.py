@@ -10,7 +10,7 @@ import pytest
 
 from bundles.demo.make import DemoVendor, make_demo
 from tests.hands.web import Web, serve
-from updater.vendor import Vendor
+from updater.heads.vendor import Vendor
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from tests.hands.web import LOGIN_PAGE, Page, Web, serve
-from updater.channel import ask_site
-from updater.doctor import Site
-from updater.vendor import Vendor
+from updater.hands.channel import ask_site
+from updater.heads.doctor import Site
+from updater.heads.vendor import Vendor
 
 
 def test_a_site_that_answers_also_says_what_time_it_is(vendor: Vendor, web: Web) -> None:

@@ -20,12 +20,12 @@ from bundles.demo.make import DemoVendor
 from bundles.site import BIN_BITS, Site
 from tests.fat import knows_no_links
 from tests.hands.web import LOGIN_PAGE, Page, Web, serve
-from updater.channel import UpdateSite, require_as_offered
-from updater.errors import NetworkFailed, NoSuchRelease, NotTrusted, StorageFailed
-from updater.events import Event, Progressed, Step, StepDone, StepStarted
-from updater.facts import Channel
-from updater.gate import verify_bundle
-from updater.vendor import Vendor, parse_vendor
+from updater.hands.channel import UpdateSite, require_as_offered
+from updater.heads.gate import verify_bundle
+from updater.heads.vendor import Vendor, parse_vendor
+from updater.words.errors import NetworkFailed, NoSuchRelease, NotTrusted, StorageFailed
+from updater.words.events import Event, Progressed, Step, StepDone, StepStarted
+from updater.words.facts import Channel
 
 NOW = datetime.now(UTC)
 COMMITTED = Path(__file__).parents[2] / "updater" / "demo"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from updater.desktop import be_sharp, kept_awake, languages, taste
+from updater.hands.desktop import be_sharp, kept_awake, languages, taste
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the programs of a Linux desktop")
 
@@ -58,7 +58,7 @@ def test_a_desktop_that_says_dark_and_still_is_believed(
 def test_a_desktop_that_does_not_answer_is_light_and_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
-    monkeypatch.setattr("updater.desktop.ANSWERS_WITHIN_S", 0.1)
+    monkeypatch.setattr("updater.hands.desktop.ANSWERS_WITHIN_S", 0.1)
     installed(tmp_path, monkeypatch, "gsettings", script)
     likes = taste()
     assert (likes.dark, likes.plain, likes.scale) == (False, False, 1.0)
@@ -110,7 +110,7 @@ def test_what_stops_the_work_also_lets_the_computer_sleep(
         started.append(real(*arguments, **options))  # type: ignore[call-overload]
         return started[-1]
 
-    monkeypatch.setattr("updater.desktop.subprocess.Popen", popen)
+    monkeypatch.setattr("updater.hands.desktop.subprocess.Popen", popen)
     with pytest.raises(KeyboardInterrupt), kept_awake():
         raise KeyboardInterrupt
     assert [one.poll() is not None for one in started] == [True]

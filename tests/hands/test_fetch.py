@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
 
 from tests.hands.web import LOGIN_PAGE, Page, Web, serve
-from updater.fetch import RECONNECTS, CertificateRefused, FileChanged, LoginPage, SiteFetcher
+from updater.hands.fetch import RECONNECTS, CertificateRefused, FileChanged, LoginPage, SiteFetcher
 
 BODY = bytes(range(256)) * 2000
 
@@ -289,7 +289,7 @@ def test_a_second_file_comes_over_the_same_session(web: Web, fetcher: SiteFetche
 
 def test_a_server_that_drips_its_headers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte comes in time for the socket; the whole answer never does."""
-    monkeypatch.setattr("updater.fetch.HEADERS_DEADLINE_S", 0.3)
+    monkeypatch.setattr("updater.hands.fetch.HEADERS_DEADLINE_S", 0.3)
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 

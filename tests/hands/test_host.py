@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bundles.demo.make import DemoVendor
-from updater.host import load_home, owner
+from updater.hands.host import load_home, owner
 
 
 def test_a_driver_package_in_the_vendor_folder_comes_along_unchanged(

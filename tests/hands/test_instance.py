@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from semver import Version
 
-from updater import instance
-from updater.facts import Channel
-from updater.instance import hand_over, listen
-from updater.links import Link
+from updater.hands import instance
+from updater.hands.instance import hand_over, listen
+from updater.heads.links import Link
+from updater.words.facts import Channel
 
 NEWEST = Link(product="demo-widget", channel=Channel.STABLE, version=None)
 BETA = Link(product="demo-widget", channel=Channel.BETA, version=Version(3, 4, 1))
@@ -28,7 +28,7 @@ LONGEST = Link(product="a" * 32, channel=Channel.STABLE, version=Version(65535, 
 LISTENER = """
 import sys, time
 from pathlib import Path
-from updater.instance import listen
+from updater.hands.instance import listen
 with listen(Path(sys.argv[1]), lambda link: print(link.tokens, flush=True)) as mine:
     print("listening" if mine else "another one", flush=True)
     time.sleep(60)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.heads.test_udev import vendor
-from updater import windrivers
-from updater.errors import Cancelled, CannotOpen
-from updater.host import Home
-from updater.mending import install_driver, install_rules
-from updater.udev import rules_text
+from updater.hands import windrivers
+from updater.hands.host import Home
+from updater.hands.mending import install_driver, install_rules
+from updater.heads.udev import rules_text
+from updater.words.errors import Cancelled, CannotOpen
 
 WITH_DRIVER = Home(vendor(), b"", driver=(("stm32.cat", b"signature"), ("stm32.inf", b"[Version]")))
 

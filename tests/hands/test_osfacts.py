@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from updater.doctor import Place, Space
-from updater.osfacts import LinuxUsb, hub_ports, place_of, space_in
+from updater.hands.osfacts import LinuxUsb, hub_ports, place_of, space_in
+from updater.heads.doctor import Place, Space
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.tools import need
-from updater import registrar
-from updater.errors import Refused, StorageFailed, Usage
-from updater.registrar import LinuxRegistrar, WindowsRegistrar, copy_program, remove_copy, surroundings
-from updater.registration import RegistryValue, windows_values
+from updater.hands import registrar
+from updater.hands.registrar import LinuxRegistrar, WindowsRegistrar, copy_program, remove_copy, surroundings
+from updater.heads.registration import RegistryValue, windows_values
+from updater.words.errors import Refused, StorageFailed, Usage
 
 SCHEME = "acme-fw"
 LINK = "acme-fw://v1/demo-widget/stable/latest"

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import serial
 
-from updater.dfu.words import Vanished
-from updater.errors import CannotOpen, UsbFailed
-from updater.serialio import NoSerialPorts, RealSerialPorts, port_of
-from updater.usbio import Bus
+from updater.hands.serialio import NoSerialPorts, RealSerialPorts, port_of
+from updater.hands.usbio import Bus
+from updater.heads.dfu.words import Vanished
+from updater.words.errors import CannotOpen, UsbFailed
 
 USB = "1209:0001"
 

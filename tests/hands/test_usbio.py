@@ -12,16 +12,16 @@ import usb.core
 
 from tests.desk import Desk
 from tests.lab.bench import board_of
-from updater.dfu.scripts import get_status, go_to_idle, read_if_allowed
-from updater.dfu.words import Vanished
-from updater.errors import CannotOpen, UsbFailed
+from updater.hands.usbio import ROM_USB, Attached, Bus, read_rom_facts, read_shown
+from updater.heads.dfu.scripts import get_status, go_to_idle, read_if_allowed
+from updater.heads.dfu.words import Vanished
+from updater.heads.silicon import the_table
 from updater.lab.backend import LabBackend
 from updater.lab.board import Board
 from updater.lab.clock import VirtualClock
 from updater.lab.record import BoardState
 from updater.lab.shelf import Lab, add_board, open_lab
-from updater.silicon import the_table
-from updater.usbio import ROM_USB, Attached, Bus, read_rom_facts, read_shown
+from updater.words.errors import CannotOpen, UsbFailed
 
 
 @pytest.fixture

@@ -14,10 +14,9 @@ from securesystemslib.signer import CryptoSigner, Key
 from semver import Version
 from tuf.api.metadata import Metadata, Role, Root
 
-from updater.container import write_container
-from updater.facts import Channel
-from updater.gate import verify_bundle
-from updater.manifest import (
+from updater.heads.container import write_container
+from updater.heads.gate import verify_bundle
+from updater.heads.manifest import (
     Bundle,
     Image,
     ImageFor,
@@ -26,7 +25,8 @@ from updater.manifest import (
     canonical_json,
     format_manifest,
 )
-from updater.trust import PAYLOAD_TYPE
+from updater.heads.trust import PAYLOAD_TYPE
+from updater.words.facts import Channel
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 EXPIRES = datetime(2028, 1, 1, tzinfo=UTC)

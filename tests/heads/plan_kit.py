@@ -9,11 +9,11 @@ import msgspec
 from semver import Version
 
 from tests.heads.bundle_kit import make_bundle, make_image, make_manifest, open_bundle
-from updater.facts import DeviceFacts, IdentityFrom, Mode
-from updater.manifest import Bundle, Image, ManifestSegment
-from updater.plan import Plan
-from updater.silicon import BankMode, Behaviour, the_table
-from updater.vendor import DfuDetach, Header, Product, Recovery, RecoveryKind
+from updater.heads.manifest import Bundle, Image, ManifestSegment
+from updater.heads.plan import Plan
+from updater.heads.silicon import BankMode, Behaviour, the_table
+from updater.heads.vendor import DfuDetach, Header, Product, Recovery, RecoveryKind
+from updater.words.facts import DeviceFacts, IdentityFrom, Mode
 
 H743, F405 = "stm32h743", "stm32f405"
 DEV_IDS = (0x450, 0x413, 0x451, 0x415, 0x467, 0x470, 0x419)

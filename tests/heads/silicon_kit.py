@@ -6,13 +6,13 @@ import tomllib
 from importlib.resources import files
 from typing import Any
 
-from updater.dfu.layout import parse_layout
-from updater.facts import RomFacts
-from updater.silicon import Chip, Silicon, parse_silicon, the_table
+from updater.heads.dfu.layout import parse_layout
+from updater.heads.silicon import Chip, Silicon, parse_silicon, the_table
+from updater.words.facts import RomFacts
 
 TEXTS = {
     entry.name: entry.read_text(encoding="utf-8")
-    for entry in sorted(files("updater.silicon").iterdir(), key=lambda entry: entry.name)
+    for entry in sorted(files("updater.heads.silicon").iterdir(), key=lambda entry: entry.name)
     if entry.name.endswith(".toml")
 }
 RAW: dict[str, dict[str, Any]] = {name: tomllib.loads(text) for name, text in TEXTS.items()}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from updater.container import (
+from updater.heads.container import (
     ENVELOPE_LIMIT_BYTES,
     FILE_LIMIT_BYTES,
     MEMBER_LIMIT,
@@ -22,7 +22,7 @@ from updater.container import (
     roots_of,
     write_container,
 )
-from updater.errors import NotTrusted, UpdaterError, Usage
+from updater.words.errors import NotTrusted, UpdaterError, Usage
 
 MEMBERS = {
     "images/main.bin": b"program",

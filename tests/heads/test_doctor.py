@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from updater.doctor import (
+from updater.heads.doctor import (
     Circumstances,
     Place,
     SeenDevice,
@@ -19,8 +19,8 @@ from updater.doctor import (
     diagnose,
     hubs_on,
 )
-from updater.doctorwords import SAID, Trouble
-from updater.drivers import Driver
+from updater.heads.doctorwords import SAID, Trouble
+from updater.heads.drivers import Driver
 
 WIDGET = SeenDevice(name="Demo Widget", port="1-4", usb="1209:0001", has_rule=True)
 ROM = SeenDevice(name="the STM32 bootloader", port="1-4", usb="0483:df11", in_bootloader=True)

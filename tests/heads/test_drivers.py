@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from updater.drivers import (
+from updater.heads.drivers import (
     DeviceRecord,
     Driver,
     driver_of,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from updater.eta import LOOK_BYTES, Forecast, Kind, Load, Typical, left_in_words
+from updater.heads.eta import LOOK_BYTES, Forecast, Kind, Load, Typical, left_in_words
 
 KIB = 1024
 TYPICAL = Typical(

@@ -30,11 +30,11 @@ from tests.heads.bundle_kit import (
     raw_manifest,
     root_1,
 )
-from updater.container import write_container
-from updater.errors import NotTrusted, Refused, UpdaterError
-from updater.facts import Segment
-from updater.gate import verify_bundle, verify_evidence, walk_roots
-from updater.manifest import canonical_json, format_manifest
+from updater.heads.container import write_container
+from updater.heads.gate import verify_bundle, verify_evidence, walk_roots
+from updater.heads.manifest import canonical_json, format_manifest
+from updater.words.errors import NotTrusted, Refused, UpdaterError
+from updater.words.facts import Segment
 
 GOLDEN = Path(__file__).parent / "golden"
 WITHOUT_RELEASE_1 = make_root(2, release_keys=("release-2", "release-3"))

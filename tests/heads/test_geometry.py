@@ -8,10 +8,10 @@ import pytest
 
 from tests.heads.plan_kit import FLASH, KIB, facts, real_behaviour, widget
 from tests.heads.silicon_kit import new_rom, row
-from updater.errors import DeviceIs, Refused, WrongDevice
-from updater.facts import Mode, Sector
-from updater.geometry import RealFlash, flash_of
-from updater.silicon import BankMode
+from updater.heads.geometry import RealFlash, flash_of
+from updater.heads.silicon import BankMode
+from updater.words.errors import DeviceIs, Refused, WrongDevice
+from updater.words.facts import Mode, Sector
 
 F767, H743, G0B1, F429 = "stm32f767", "stm32h743", "stm32g0b1", "stm32f429"
 SMALL = FLASH + 64 * KIB

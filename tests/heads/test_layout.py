@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from updater.dfu.layout import MAX_SECTORS, parse_layout
-from updater.dfu.words import ProtocolError
-from updater.facts import Region
+from updater.heads.dfu.layout import MAX_SECTORS, parse_layout
+from updater.heads.dfu.words import ProtocolError
+from updater.words.facts import Region
 
 KIB = 1024
 

@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version
 
-from updater.errors import Usage
-from updater.facts import Channel
-from updater.links import (
+from updater.heads.links import (
     Link,
     check_shape,
     format_code,
@@ -25,6 +23,8 @@ from updater.links import (
     parse_page,
     parse_tokens,
 )
+from updater.words.errors import Usage
+from updater.words.facts import Channel
 
 SCHEME = "acme-fw"
 SITE = "https://update.acme.example/"

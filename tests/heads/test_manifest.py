@@ -12,9 +12,7 @@ from semver import Version
 
 from tests.heads.bundle_kit import PROGRAM, make_image, make_manifest, raw_manifest
 from updater import __version__
-from updater.errors import NotTrusted, Refused, UpdaterError
-from updater.facts import Channel
-from updater.manifest import (
+from updater.heads.manifest import (
     COUNTER_LIMIT,
     DEPTH_LIMIT,
     DIGIT_LIMIT,
@@ -27,6 +25,8 @@ from updater.manifest import (
     parse_manifest,
     strict_json,
 )
+from updater.words.errors import NotTrusted, Refused, UpdaterError
+from updater.words.facts import Channel
 
 SHA_256_OF_PROGRAM = "785b0751fc2c53dc14a4ce3d800e69ef9ce1009eb327ccf458afe09c242c26c9"
 

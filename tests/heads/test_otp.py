@@ -8,16 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from updater.dfu.layout import parse_layout
-from updater.dfu.scripts import drive, write
-from updater.dfu.words import Answer, In, Out, Wish
-from updater.errors import Refused, Usage, WrongDevice
-from updater.facts import DeviceFacts, IdentityFrom, Mode, Segment
-from updater.lab.clock import VirtualClock
-from updater.lab.flash import Memory, blank_options, size_of
-from updater.lab.rom import Dialect, Rom
-from updater.lab.symptoms import behaves
-from updater.otp import (
+from updater.heads.dfu.layout import parse_layout
+from updater.heads.dfu.scripts import drive, write
+from updater.heads.dfu.words import Answer, In, Out, Wish
+from updater.heads.otp import (
     Lock,
     OtpContents,
     OtpPlan,
@@ -29,9 +23,15 @@ from updater.otp import (
     otp_area,
     parse_patches,
 )
-from updater.otpwords import describe, dump
-from updater.silicon import Behaviour, Chip, the_table
-from updater.vendor import Product
+from updater.heads.otpwords import describe, dump
+from updater.heads.silicon import Behaviour, Chip, the_table
+from updater.heads.vendor import Product
+from updater.lab.clock import VirtualClock
+from updater.lab.flash import Memory, blank_options, size_of
+from updater.lab.rom import Dialect, Rom
+from updater.lab.symptoms import behaves
+from updater.words.errors import Refused, Usage, WrongDevice
+from updater.words.facts import DeviceFacts, IdentityFrom, Mode, Segment
 
 F746, F405, G474, U575 = "stm32f746", "stm32f405", "stm32g474", "stm32u575"
 ROWS = (F746, F405, G474, U575)

@@ -28,12 +28,12 @@ from tests.heads.plan_kit import (
     widget,
     with_segments,
 )
-from updater.dfu.scripts import Pace, Polling
-from updater.facts import IdentityFrom, Mode, Sector, Segment
-from updater.plan import Plan, SectorPlan, make_plan
-from updater.planwords import describe
-from updater.silicon import Behaviour
-from updater.vendor import DfuDetach, Keep, Recovery, RecoveryKind
+from updater.heads.dfu.scripts import Pace, Polling
+from updater.heads.plan import Plan, SectorPlan, make_plan
+from updater.heads.planwords import describe
+from updater.heads.silicon import Behaviour
+from updater.heads.vendor import DfuDetach, Keep, Recovery, RecoveryKind
+from updater.words.facts import IdentityFrom, Mode, Sector, Segment
 
 # ---------------------------------------------------------------------------------------------- whole plans
 

@@ -24,11 +24,11 @@ from tests.heads.plan_kit import (
     widget,
     with_segments,
 )
-from updater.errors import DeviceIs, Refused, WrongDevice
-from updater.manifest import Bundle
-from updater.plan import make_plan
-from updater.silicon import Behaviour
-from updater.vendor import Keep, Recovery, RecoveryKind
+from updater.heads.manifest import Bundle
+from updater.heads.plan import make_plan
+from updater.heads.silicon import Behaviour
+from updater.heads.vendor import Keep, Recovery, RecoveryKind
+from updater.words.errors import DeviceIs, Refused, WrongDevice
 
 # ----------------------------------------------------------------------------------- the image for the chip
 

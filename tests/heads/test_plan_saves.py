@@ -21,9 +21,9 @@ from tests.heads.plan_kit import (
     real_behaviour,
     widget,
 )
-from updater.facts import Sector, Segment
-from updater.plan import Plan, SectorPlan, make_plan
-from updater.silicon import the_table
+from updater.heads.plan import Plan, SectorPlan, make_plan
+from updater.heads.silicon import the_table
+from updater.words.facts import Sector, Segment
 
 GADGET = widget(chips=(F405,), flash_kib=1024)
 SMALL, LARGE = b"\xff" * 16 * KIB, b"\xff" * 128 * KIB

@@ -22,11 +22,11 @@ from tests.heads.plan_kit import (
     with_segments,
 )
 from tests.heads.silicon_kit import row
-from updater.errors import DeviceIs, Refused, WrongDevice
-from updater.plan import DeviceFeature, MassErase, Plan, is_blank, make_plan
-from updater.planwords import describe
-from updater.silicon import BankMode
-from updater.vendor import Keep, Recovery, RecoveryKind
+from updater.heads.plan import DeviceFeature, MassErase, Plan, is_blank, make_plan
+from updater.heads.planwords import describe
+from updater.heads.silicon import BankMode
+from updater.heads.vendor import Keep, Recovery, RecoveryKind
+from updater.words.errors import DeviceIs, Refused, WrongDevice
 
 F767, F405, H743, L476 = "stm32f767", "stm32f405", "stm32h743", "stm32l476"
 BANK_2 = 0x0810_0000

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from semver import Version
 
 from tests.heads.bundle_kit import EXPIRES, make_bundle, make_manifest, open_bundle, verified
-from updater.errors import Refused, UnknownDevice, UpdaterError, WrongDevice
-from updater.facts import Channel, DeviceFacts, IdentityFrom, Mode
-from updater.manifest import Bundle
-from updater.policy import OpenedFrom, TypedConfirmation, Verdict, check_clock, floor_of, judge
-from updater.vendor import Product, Recovery, RecoveryKind
+from updater.heads.manifest import Bundle
+from updater.heads.policy import OpenedFrom, TypedConfirmation, Verdict, check_clock, floor_of, judge
+from updater.heads.vendor import Product, Recovery, RecoveryKind
+from updater.words.errors import Refused, UnknownDevice, UpdaterError, WrongDevice
+from updater.words.facts import Channel, DeviceFacts, IdentityFrom, Mode
 
 PRODUCT = Product(
     id="demo-widget",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from updater.redaction import Redactor
+from updater.heads.redaction import Redactor
 
 ADA = Redactor(
     people=["ada", "Ada Lovelace"],

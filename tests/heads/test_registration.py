@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from updater.errors import Usage
-from updater.registration import (
+from updater.heads.registration import (
     Drive,
     RegistryValue,
     Surroundings,
@@ -26,6 +25,7 @@ from updater.registration import (
     windows_values,
     without_entry,
 )
+from updater.words.errors import Usage
 
 EXE = r"C:\Users\Ann Other\AppData\Local\Programs\Acme\Updater.exe"
 PROGRAM = "/home/ann/.local/share/acme-fw/updater"

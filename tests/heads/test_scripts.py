@@ -24,7 +24,7 @@ from tests.heads.wire_kit import (
     Line,
     Tape,
 )
-from updater.dfu.scripts import (
+from updater.heads.dfu.scripts import (
     Polling,
     detach,
     drive,
@@ -38,7 +38,7 @@ from updater.dfu.scripts import (
     set_device_feature,
     write,
 )
-from updater.dfu.words import (
+from updater.heads.dfu.words import (
     Answer,
     DeviceRefused,
     In,

@@ -32,7 +32,7 @@ from tests.heads.wire_kit import (
     Whimsical,
     answers,
 )
-from updater.dfu.scripts import (
+from updater.heads.dfu.scripts import (
     Polling,
     detach,
     drive,
@@ -50,7 +50,7 @@ from updater.dfu.scripts import (
     settle,
     write,
 )
-from updater.dfu.words import (
+from updater.heads.dfu.words import (
     Answer,
     DeviceRefused,
     In,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.heads.silicon_kit import TABLE, new_rom, old_rom, row
-from updater.facts import RomFacts, Sector, Shown
-from updater.silicon import BankMode, Lookalike
+from updater.heads.silicon import BankMode, Lookalike
+from updater.words.facts import RomFacts, Sector, Shown
 
 KIB = 1024
 FLASH = 0x0800_0000

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.heads.silicon_kit import TABLE, new_rom, old_rom, row
-from updater.facts import RomFacts
+from updater.words.facts import RomFacts
 
 # DEV_ID: bootloader IDs that AN2606 prints, and where the ID stands in system memory.
 ROM_IDS: dict[int, tuple[set[int], int | None]] = {

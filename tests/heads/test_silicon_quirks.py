@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.heads.silicon_kit import TABLE, row
-from updater.dfu.scripts import AS_TOLD, Polling
-from updater.silicon import BankMode, Behaviour, Quirk, StuckErase
+from updater.heads.dfu.scripts import AS_TOLD, Polling
+from updater.heads.silicon import BankMode, Behaviour, Quirk, StuckErase
 
 H743, F405, F767, G0B1, L476 = "stm32h743", "stm32f405", "stm32f767", "stm32g0b1", "stm32l476"
 WEDGE = "bank2-erase-wedge"

@@ -13,7 +13,7 @@ import pytest
 
 import updater
 from tests.heads.silicon_kit import RAW, TABLE, TEXTS, altered
-from updater.silicon import parse_silicon
+from updater.heads.silicon import parse_silicon
 
 F4, F7, H7, QUIRKS, ALIKE = "f2-f4.toml", "f7.toml", "h7.toml", "quirks.toml", "lookalikes.toml"
 STANDINGS = {"documented", "observed", "inferred"}

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version
 
-from updater.errors import NotFinished, Usage
-from updater.facts import DeviceFacts, Mode
-from updater.tally import COLUMNS, LABEL, board_row, check_label, csv_cells, label_text
+from updater.heads.tally import COLUMNS, LABEL, board_row, check_label, csv_cells, label_text
+from updater.words.errors import NotFinished, Usage
+from updater.words.facts import DeviceFacts, Mode
 
 AT = datetime(2026, 3, 1, 14, 5, 9, tzinfo=UTC)
 BOARD = DeviceFacts(

@@ -14,9 +14,8 @@ from securesystemslib.signer import SSlibKey
 from tuf.api.metadata import Metadata, Root, Targets
 
 from tests.heads.bundle_kit import BOTH, EXPIRES, RELEASE_KEYS, make_envelope, make_root, root_1, signer
-from updater.errors import NotTrusted, UpdaterError
-from updater.manifest import canonical_json
-from updater.trust import (
+from updater.heads.manifest import canonical_json
+from updater.heads.trust import (
     KEYID_LIMIT_CHARS,
     PAYLOAD_TYPE,
     SIGNATURE_LIMIT,
@@ -25,6 +24,7 @@ from updater.trust import (
     verify_envelope,
     walk_roots,
 )
+from updater.words.errors import NotTrusted, UpdaterError
 
 PAYLOAD = b'{"schema":1}'
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from updater.udev import covers, rules_file, rules_text
-from updater.vendor import Vendor
+from updater.heads.udev import covers, rules_file, rules_text
+from updater.heads.vendor import Vendor
 
 GUIDE = Path(__file__).parents[2] / "docs" / "linux.md"
 

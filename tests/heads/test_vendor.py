@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from updater.errors import Usage
-from updater.vendor import (
+from updater.heads.vendor import (
     ByHand,
     DfuDetach,
     Exchange,
@@ -26,6 +25,7 @@ from updater.vendor import (
     Way,
     parse_vendor,
 )
+from updater.words.errors import Usage
 
 GOOD = """
 schema = 1

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version
 
-from updater.cli import build_parser
-from updater.errors import Usage
-from updater.facts import Channel
-from updater.links import Link, format_code, is_code
-from updater.what import is_handed, link_in_shortcut, tidy, what_from_filename
+from updater.doors.cli import build_parser
+from updater.heads.links import Link, format_code, is_code
+from updater.heads.what import is_handed, link_in_shortcut, tidy, what_from_filename
+from updater.words.errors import Usage
+from updater.words.facts import Channel
 
 PRODUCTS = {1: "demo-widget", 2: "demo-gadget"}
 NEWEST = Link(product="demo-widget", channel=Channel.STABLE, version=None)

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from updater.dfu.words import Answer, Command, Functional, ProtocolError, Request, State, Status, StatusCode
+from updater.heads.dfu.words import (
+    Answer,
+    Command,
+    Functional,
+    ProtocolError,
+    Request,
+    State,
+    Status,
+    StatusCode,
+)
 
 ROM_FUNCTIONAL = bytes.fromhex("09 21 0B FF 00 00 04 1A 01")
 """H743 ROM: download, upload, will detach; 255 ms; 1024 bytes; DfuSe 1.1a."""

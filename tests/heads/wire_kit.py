@@ -11,8 +11,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from updater.dfu.scripts import Pace, Polling, drive
-from updater.dfu.words import Answer, In, Out, Script, Select, Sleep, Stalled, WireError, Wish
+from updater.heads.dfu.scripts import Pace, Polling, drive
+from updater.heads.dfu.words import Answer, In, Out, Script, Select, Sleep, Stalled, WireError, Wish
 
 Line = tuple[str, str | WireError]
 

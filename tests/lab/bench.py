@@ -10,7 +10,7 @@ from typing import Any
 
 from semver import Version
 
-from updater.facts import ProductHeader, Segment
+from updater.heads.silicon import BankMode, Chip, the_table
 from updater.lab.application import LabProduct
 from updater.lab.board import Board
 from updater.lab.clock import Clock, VirtualClock
@@ -19,7 +19,7 @@ from updater.lab.record import BoardRecord, BoardState, Power
 from updater.lab.rom import Dialect, Rom
 from updater.lab.shelf import UNKNOWN
 from updater.lab.symptoms import behaves
-from updater.silicon import BankMode, Chip, the_table
+from updater.words.facts import ProductHeader, Segment
 
 FLASH = 0x08000000
 H743, F405 = "stm32h743", "stm32f405"

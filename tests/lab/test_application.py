@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from tests.lab.bench import CHIPS, F405, FLASH, H743, UID, board_of, image
-from updater.dfu.words import Stalled, Vanished
+from updater.heads.dfu.words import Stalled, Vanished
 from updater.lab.application import vectors_are_valid
 from updater.lab.board import Board
 from updater.lab.record import BoardState

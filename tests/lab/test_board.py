@@ -23,11 +23,11 @@ from tests.lab.bench import (
     board_of,
     image,
 )
-from updater.dfu.words import Stalled, TimedOut, Vanished
-from updater.errors import Usage
+from updater.heads.dfu.words import Stalled, TimedOut, Vanished
 from updater.lab.board import Board
 from updater.lab.record import BoardState, FaultKind, Power
 from updater.lab.rom import Dialect
+from updater.words.errors import Usage
 
 
 class Cable:

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.lab.bench import F405, H743, UID, WIDGET, firmware, image
-from updater.errors import StorageFailed, Usage
-from updater.facts import Segment
 from updater.lab.application import LabProduct
 from updater.lab.cli import Vendor, add_parser, run
+from updater.words.errors import StorageFailed, Usage
+from updater.words.facts import Segment
 
 
 def find_product(product: str | None, chip: str, hardware: str | None) -> LabProduct | None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from updater.errors import Usage
 from updater.lab.clock import RealClock, VirtualClock
+from updater.words.errors import Usage
 
 
 def test_virtual_time_passes_only_when_somebody_sleeps() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.bench import F405, WIDGET, board_of, firmware
-from updater.dfu.words import Stalled, Vanished
+from updater.heads.dfu.words import Stalled, Vanished
 from updater.lab.application import LabProduct
 from updater.lab.board import Board
 from updater.lab.clock import VirtualClock

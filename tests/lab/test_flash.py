@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.bench import F405, FLASH, H743, chip_row, fresh_memory
-from updater.dfu.words import StatusCode
+from updater.heads.dfu.words import StatusCode
 
 
 def test_programming_turns_ones_into_zeros_and_never_back() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.bench import F405, FLASH, H743, board_of, image
 from tests.lab.test_board import Cable
-from updater.dfu.words import Stalled, Vanished
+from updater.heads.dfu.words import Stalled, Vanished
 from updater.lab.board import Board
 from updater.lab.record import BoardState
 from updater.lab.rom import Dialect

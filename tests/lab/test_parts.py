@@ -20,12 +20,12 @@ from tests.lab.bench import (
     fresh_memory,
     rom_of,
 )
-from updater.dfu.words import Stalled
+from updater.heads.dfu.words import Stalled
+from updater.heads.silicon import BankMode, the_table
 from updater.lab.flash import blank_options
 from updater.lab.record import BoardState
 from updater.lab.rom import Dialect
 from updater.lab.symptoms import behaves
-from updater.silicon import BankMode, the_table
 
 F767, F746, H7A3, L476, G474, F722 = (
     "stm32f767", "stm32f746", "stm32h7a3", "stm32l476", "stm32g474", "stm32f722",

@@ -25,7 +25,7 @@ from tests.lab.bench import (
     chip_row,
     rom_of,
 )
-from updater.dfu.words import Stalled, TimedOut, Vanished
+from updater.heads.dfu.words import Stalled, TimedOut, Vanished
 from updater.lab.rom import Dialect
 
 pytestmark = [

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lab.bench import Host, rom_of
-from updater.dfu.words import Stalled, TimedOut, Vanished
+from updater.heads.dfu.words import Stalled, TimedOut, Vanished
 from updater.lab.rom import Dialect, Rom
 
 ROMS: dict[str, Callable[[Dialect], Rom]] = {

@@ -22,7 +22,7 @@ from tests.lab.bench import (
     Host,
     rom_of,
 )
-from updater.dfu.words import Stalled
+from updater.heads.dfu.words import Stalled
 from updater.lab.rom import Dialect
 
 pytestmark = pytest.mark.parametrize("chip", CHIPS)

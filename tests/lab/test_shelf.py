@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab.bench import F405, FLASH, H743, UID, WIDGET, files, firmware, image
-from updater.errors import StorageFailed, Usage
-from updater.facts import Segment
 from updater.lab.clock import VirtualClock
 from updater.lab.record import BoardState, FaultKind, Power
 from updater.lab.shelf import add_board, load_records, open_lab, remove_board
+from updater.words.errors import StorageFailed, Usage
+from updater.words.facts import Segment
 
 
 def test_a_board_is_four_files(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_second_process_is_kept_out_with_exit_13(tmp_path: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from updater.errors import StorageFailed
+from updater.words.errors import StorageFailed
 from updater.lab.clock import VirtualClock
 from updater.lab.shelf import open_lab
 try:

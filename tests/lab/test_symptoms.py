@@ -24,7 +24,7 @@ from tests.lab.bench import (
     board_of,
     rom_of,
 )
-from updater.dfu.words import Stalled, TimedOut
+from updater.heads.dfu.words import Stalled, TimedOut
 from updater.lab.record import BoardState
 from updater.lab.rom import Dialect, Rom
 

@@ -22,7 +22,7 @@ from tests.lab.bench import (
     Host,
     rom_of,
 )
-from updater.dfu.words import Stalled, TimedOut
+from updater.heads.dfu.words import Stalled, TimedOut
 from updater.lab.rom import Dialect
 
 BANK_2 = 0x08100000

@@ -9,17 +9,17 @@ from typing import Any, Protocol, cast
 from msgspec.structs import replace
 
 from tests.heads.bundle_kit import make_bundle, make_image, make_manifest, open_bundle
-from updater.dfu.scripts import COMMAND_MAX_MS, READ_BLOCK_MS
-from updater.dfu.words import Script, T
-from updater.facts import DeviceFacts, Mode, Segment
-from updater.flashing import Flasher, Possible
+from updater.hands.usbio import ROM_USB, Wire
+from updater.heads.dfu.scripts import COMMAND_MAX_MS, READ_BLOCK_MS
+from updater.heads.dfu.words import Script, T
+from updater.heads.manifest import Bundle, ManifestSegment
+from updater.heads.plan import Plan, make_plan
+from updater.heads.silicon import BankMode, Behaviour, Chip
+from updater.heads.vendor import Product, Recovery, RecoveryKind
 from updater.lab.clock import VirtualClock
-from updater.manifest import Bundle, ManifestSegment
-from updater.plan import Plan, make_plan
-from updater.silicon import BankMode, Behaviour, Chip
-from updater.steps import Steps
-from updater.usbio import ROM_USB, Wire
-from updater.vendor import Product, Recovery, RecoveryKind
+from updater.story.flashing import Flasher, Possible
+from updater.story.steps import Steps
+from updater.words.facts import DeviceFacts, Mode, Segment
 
 STACK_TOP = 0x2000_1000
 LONGEST_NAP_MS, STALL_NAP_MS = 1_000, 10

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.small import Small
-from updater.dfu.scripts import drive, erase, erase_with_stuck_busy
-from updater.dfu.words import Answer, In, Out, Script, Sleep, Wish
+from updater.hands.usbio import ROM_USB, Attached, Bus, Wire
+from updater.heads.dfu.scripts import drive, erase, erase_with_stuck_busy
+from updater.heads.dfu.words import Answer, In, Out, Script, Sleep, Wish
+from updater.heads.silicon import BankMode, Behaviour, Chip, Silicon, the_table
 from updater.lab.board import Board
 from updater.lab.clock import VirtualClock
 from updater.lab.flash import Memory, blank_options, size_of
 from updater.lab.rom import Dialect, Rom
 from updater.lab.shelf import UNKNOWN, add_board, open_lab
 from updater.lab.symptoms import Behaves, behaves
-from updater.silicon import BankMode, Behaviour, Chip, Silicon, the_table
-from updater.usbio import ROM_USB, Attached, Bus, Wire
 
 TABLE = the_table()
 H743, F405, F767, L476, G0B1 = "stm32h743", "stm32f405", "stm32f767", "stm32l476", "stm32g0b1"

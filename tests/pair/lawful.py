@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from tests.pair.job import program
 from tests.pair.kit import Known, TableWire, small_table, wire_to
-from updater.dfu.words import FIRST_BLOCK, Out, Request, Wish
-from updater.facts import Sector, Segment
+from updater.heads.dfu.words import FIRST_BLOCK, Out, Request, Wish
+from updater.heads.silicon import BankMode, Behaviour, Chip, Quirk, Silicon
 from updater.lab.flash import Memory, blank_options, size_of
 from updater.lab.rom import Dialect
 from updater.lab.shelf import UNKNOWN
 from updater.lab.symptoms import Behaves, Leaves, behaves
 from updater.lab.work import WORD_BYTES
-from updater.silicon import BankMode, Behaviour, Chip, Quirk, Silicon
+from updater.words.facts import Sector, Segment
 
 POLL_MS = st.sampled_from([0, 1, 7, 100, 1_000, 65_535, 0xFF_FFFF])
 NEEDS_TWO_BANKS = "bank2-erase-hits-another-sector"

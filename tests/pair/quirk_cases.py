@@ -11,11 +11,11 @@ from msgspec.structs import asdict, replace
 
 from tests.pair.job import flasher_on, install, plan_for, program
 from tests.pair.kit import TABLE, Known, TableWire, newest, roms_of, row, table_wire
-from updater.dfu.words import Command, Out, Request
-from updater.facts import Segment
+from updater.heads.dfu.words import Command, Out, Request
+from updater.heads.plan import Plan
+from updater.heads.silicon import BankMode, Behaviour, Chip, Quirk, Silicon
 from updater.lab.rom import Dialect
-from updater.plan import Plan
-from updater.silicon import BankMode, Behaviour, Chip, Quirk, Silicon
+from updater.words.facts import Segment
 
 each_dialect = pytest.mark.parametrize("dialect", list(Dialect))
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from tests.pair.job import ceiling_ms, flasher_on, plan_for
 from tests.pair.kit import TableWire
 from tests.pair.lawful import Lawful, Trouble, images, lawful_roms, prior_contents, troubles
-from updater.dfu.scripts import IDLE_DEADLINE_MS
-from updater.dfu.words import WireError
-from updater.errors import Refused, UpdaterError
-from updater.facts import Segment
-from updater.plan import Plan
-from updater.silicon import Chip
-from updater.vendor import Keep
+from updater.heads.dfu.scripts import IDLE_DEADLINE_MS
+from updater.heads.dfu.words import WireError
+from updater.heads.plan import Plan
+from updater.heads.silicon import Chip
+from updater.heads.vendor import Keep
+from updater.words.errors import Refused, UpdaterError
+from updater.words.facts import Segment
 
 SUPPLIES = st.sampled_from([None, 1_800, 3_300])
 

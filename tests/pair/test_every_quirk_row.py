@@ -23,8 +23,8 @@ from tests.pair.quirk_cases import (
     first_and_last,
     holds,
 )
-from updater.errors import Refused
 from updater.lab.rom import Dialect
+from updater.words.errors import Refused
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 

@@ -36,7 +36,7 @@ from tests.pair.quirk_cases import (
     part_in,
     proves,
 )
-from updater.dfu.scripts import (
+from updater.heads.dfu.scripts import (
     erase,
     erase_with_stuck_busy,
     get_status,
@@ -46,12 +46,12 @@ from updater.dfu.scripts import (
     settle,
     write,
 )
-from updater.dfu.words import In, Out, Request, Script, Sleep, State, TimedOut, WireError
-from updater.errors import DeviceIs, NotFinished, Protected, Refused
+from updater.heads.dfu.words import In, Out, Request, Script, Sleep, State, TimedOut, WireError
+from updater.heads.plan import MassErase, Plan
+from updater.heads.silicon import Silicon
+from updater.heads.vendor import Keep
 from updater.lab.rom import Dialect
-from updater.plan import MassErase, Plan
-from updater.silicon import Silicon
-from updater.vendor import Keep
+from updater.words.errors import DeviceIs, NotFinished, Protected, Refused
 
 
 def starts(plan: Plan) -> list[int]:

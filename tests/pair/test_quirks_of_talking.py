@@ -21,15 +21,15 @@ from tests.pair.quirk_cases import (
     part_in,
     proves,
 )
-from updater.dfu.scripts import erase, get_status, write
-from updater.dfu.words import Out, Request, Script, Stalled, State, TimedOut
-from updater.errors import NotFinished
-from updater.facts import Segment
+from updater.hands.usbio import ROM_USB
+from updater.heads.dfu.scripts import erase, get_status, write
+from updater.heads.dfu.words import Out, Request, Script, Stalled, State, TimedOut
+from updater.heads.plan import Plan
+from updater.heads.silicon import Behaviour, Silicon
 from updater.lab.record import BoardState
 from updater.lab.rom import Dialect
-from updater.plan import Plan
-from updater.silicon import Behaviour, Silicon
-from updater.usbio import ROM_USB
+from updater.words.errors import NotFinished
+from updater.words.facts import Segment
 
 BLOCKS = 8
 

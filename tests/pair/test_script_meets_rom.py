@@ -23,7 +23,8 @@ from tests.pair.kit import (
     row,
     table_wire,
 )
-from updater.dfu.scripts import (
+from updater.hands.usbio import Wire, read_rom_facts
+from updater.heads.dfu.scripts import (
     get_status,
     go_to_idle,
     leave,
@@ -32,7 +33,7 @@ from updater.dfu.scripts import (
     set_address,
     write,
 )
-from updater.dfu.words import (
+from updater.heads.dfu.words import (
     DeviceRefused,
     In,
     Out,
@@ -42,12 +43,11 @@ from updater.dfu.words import (
     StatusCode,
     WireError,
 )
-from updater.facts import Sector
+from updater.heads.silicon import Behaviour, Chip
 from updater.lab.record import BoardState
 from updater.lab.rom import Dialect
 from updater.lab.shelf import UNKNOWN
-from updater.silicon import Behaviour, Chip
-from updater.usbio import Wire, read_rom_facts
+from updater.words.facts import Sector
 
 each_dialect = pytest.mark.parametrize("dialect", list(Dialect))
 C562 = "stm32c562"

@@ -15,7 +15,7 @@ from tests.pair.kit import (
     h743,
     row,
 )
-from updater.dfu.scripts import (
+from updater.heads.dfu.scripts import (
     erase,
     erase_with_stuck_busy,
     get_status,
@@ -24,7 +24,7 @@ from updater.dfu.scripts import (
     set_address,
     write,
 )
-from updater.dfu.words import (
+from updater.heads.dfu.words import (
     Out,
     Request,
     State,

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from updater.dfu.scripts import drive
-from updater.dfu.words import Answer, Out, Script, Select, Sleep, Stalled, T, TimedOut, Vanished, Wish
-from updater.recording import Digest, Recording, Step, parse_recording
+from updater.heads.dfu.scripts import drive
+from updater.heads.dfu.words import Answer, Out, Script, Select, Sleep, Stalled, T, TimedOut, Vanished, Wish
+from updater.heads.recording import Digest, Recording, Step, parse_recording
 
 RECORDINGS = Path(__file__).parent / "recordings"
 _ERRORS = {"stalled": Stalled, "timed-out": TimedOut, "vanished": Vanished}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.silicon.replay import Replay, every_recording, recording
-from updater.dfu.layout import parse_layout
-from updater.dfu.scripts import (
+from updater.heads.dfu.layout import parse_layout
+from updater.heads.dfu.scripts import (
     Pace,
     Polling,
     erase,
@@ -20,10 +20,10 @@ from updater.dfu.scripts import (
     set_address,
     settle,
 )
-from updater.dfu.words import Out, ProtocolError, Request, Script, TimedOut
-from updater.facts import RomFacts, Shown
-from updater.recording import Device, Part, Recording, Step, format_recording, parse_recording, told
-from updater.silicon import the_table
+from updater.heads.dfu.words import Out, ProtocolError, Request, Script, TimedOut
+from updater.heads.recording import Device, Part, Recording, Step, format_recording, parse_recording, told
+from updater.heads.silicon import the_table
+from updater.words.facts import RomFacts, Shown
 
 AT_ONCE = Polling(at_once=True)
 LISTED = [(name, number) for name in every_recording() for number, _ in enumerate(recording(name).device)]

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from tests.desk import Desk, Said, program
-from updater.dfu.words import StatusCode
+from updater.heads.dfu.words import StatusCode
 from updater.lab import shelf
 from updater.lab.flash import Otp
 from updater.lab.record import Power

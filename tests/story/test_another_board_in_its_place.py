@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.desk import Desk
-from updater.facts import ProductHeader
+from updater.hands.usbio import ROM_USB, Bus
 from updater.lab.shelf import Lab
-from updater.usbio import ROM_USB, Bus
+from updater.words.facts import ProductHeader
 
 HEADER = slice(0x400, 0x400 + 44)
 
@@ -57,7 +57,7 @@ def test_a_bootloader_exchanged_during_the_question(
         exchange(labs[-1], same_address=True)
         return True
 
-    monkeypatch.setattr("updater.terminal._Answers.ask", ask)
+    monkeypatch.setattr("updater.doors.terminal._Answers.ask", ask)
     said = desk.updater("install", desk.published.link(product), "--json", "--device", "1-1")
     assert desk.flash("board2") == before
     assert said.exit in (4, 8)
@@ -75,7 +75,7 @@ def test_an_application_exchanged_during_the_question(
         exchange(labs[-1], same_address=True)
         return True
 
-    monkeypatch.setattr("updater.terminal._Answers.ask", ask)
+    monkeypatch.setattr("updater.doors.terminal._Answers.ask", ask)
     said = desk.updater("install", desk.published.link("demo-widget"), "--json", "--device", "1-1")
     assert desk.flash("board2") == before
     assert said.exit in (4, 8)

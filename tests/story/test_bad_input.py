@@ -17,7 +17,7 @@ from bundles.recipe import parse_recipe
 from bundles.release import build, sign
 from tests.desk import Desk, Said
 from tests.hands.web import LOGIN_PAGE
-from updater.container import read_container, write_container
+from updater.heads.container import read_container, write_container
 
 RECIPES = Path(__file__).parents[2] / "bundles" / "demo" / "recipes"
 
@@ -205,7 +205,7 @@ def test_a_full_disk_is_found_before_the_device_is_touched(
         name = str(Path(dir) / f"{prefix}x")
         return os.open("/dev/full", os.O_WRONLY), name
 
-    monkeypatch.setattr("updater.store.tempfile.mkstemp", full)
+    monkeypatch.setattr("updater.hands.store.tempfile.mkstemp", full)
     said = desk.install(link)
     refused(desk, said, 13, "StorageFailed")
     assert "space" in said.last["message"].lower()
@@ -219,7 +219,7 @@ def test_a_state_folder_that_cannot_be_made(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_two_updaters_at_once(desk: Desk) -> None:
-    from updater.store import open_store
+    from updater.hands.store import open_store
 
     desk.plug_in()
     with open_store(desk.state, desk.published.vendor.root):
@@ -270,7 +270,7 @@ def test_an_expired_root_offline_is_a_typed_confirmation_and_from_a_link_a_refus
     late = datetime(3100, 1, 1, tzinfo=UTC)
     file = str(desk.published.bundle_path("demo-widget-1.1.0"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("updater.host.today", lambda: late)
+        patch.setattr("updater.hands.host.today", lambda: late)
         said = desk.install(file, stdin="no\n")
         assert (said.exit, said.last["error"]) == (12, "Cancelled")
         assert "expired" in said.err
@@ -283,7 +283,7 @@ def test_an_expired_root_offline_is_a_typed_confirmation_and_from_a_link_a_refus
 def test_a_clock_years_behind_is_named_online_because_nothing_would_ever_look_expired(desk: Desk) -> None:
     desk.plug_in()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("updater.host.today", lambda: datetime(2003, 4, 5, tzinfo=UTC))
+        patch.setattr("updater.hands.host.today", lambda: datetime(2003, 4, 5, tzinfo=UTC))
         said = desk.install(desk.published.link("demo-widget"))
         refused(desk, said, 5, "NotTrusted")
         assert "2003-04-05" in said.last["message"]

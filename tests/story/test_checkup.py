@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.desk import Desk
-from updater.checkup import SiteAnswer, Surroundings, examine, examine_at, look_at
-from updater.doctor import Site
-from updater.doctorwords import Trouble
-from updater.drivers import DeviceRecord, Driver, NoDriversNeeded
-from updater.errors import UsbFailed
-from updater.facts import DeviceFacts, Mode
-from updater.host import load_home, today
-from updater.osfacts import LinuxUsb
-from updater.store import Journal, Store, open_store
-from updater.vendor import Vendor
-from updater.ways import NEVER_CAME
+from updater.hands.host import load_home, today
+from updater.hands.osfacts import LinuxUsb
+from updater.hands.store import Journal, Store, open_store
+from updater.heads.doctor import Site
+from updater.heads.doctorwords import Trouble
+from updater.heads.drivers import DeviceRecord, Driver, NoDriversNeeded
+from updater.heads.vendor import Vendor
+from updater.story.checkup import SiteAnswer, Surroundings, examine, examine_at, look_at
+from updater.story.ways import NEVER_CAME
+from updater.words.errors import UsbFailed
+from updater.words.facts import DeviceFacts, Mode
 
 WIDGET = DeviceFacts(
     name="Demo Widget", port="1-4", usb="1209:0001", mode=Mode.APPLICATION, product="demo-widget"
@@ -251,11 +251,11 @@ def test_what_can_be_fixed_is_asked_first_and_a_no_is_a_no(
         return "/etc/udev/rules.d/70-demo-update.rules"
 
     nothing_on(desk)
-    monkeypatch.setattr("updater.console.install_rules", install)
+    monkeypatch.setattr("updater.doors.console.install_rules", install)
     no_fix = desk.updater("doctor", "--fix")
-    monkeypatch.setattr("updater.checkup.LinuxUsb.devices", lambda _self: ())
+    monkeypatch.setattr("updater.story.checkup.LinuxUsb.devices", lambda _self: ())
     facts = replace(WIDGET, problem="no-permission")
-    monkeypatch.setattr("updater.devices.look_around", _finds(facts))
+    monkeypatch.setattr("updater.story.devices.look_around", _finds(facts))
     no = desk.updater("doctor", "--fix", stdin="n\n")
     yes = desk.updater("doctor", "--fix", stdin="y\n")
 

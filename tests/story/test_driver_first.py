@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from tests.desk import Desk
-from updater import passage
-from updater.drivers import Driver, NoDriversNeeded
-from updater.errors import CannotOpen
-from updater.events import Asks
-from updater.facts import DeviceFacts, Mode
+from updater.hands.usbio import ROM_USB, Attached, cannot_open
+from updater.heads.drivers import Driver, NoDriversNeeded
 from updater.lab.backend import LabBackend
 from updater.lab.clock import VirtualClock
-from updater.passage import when_it_has_a_driver
-from updater.usbio import ROM_USB, Attached, cannot_open
-from updater.ways import Arrival
+from updater.story import passage
+from updater.story.passage import when_it_has_a_driver
+from updater.story.ways import Arrival
+from updater.words.errors import CannotOpen
+from updater.words.events import Asks
+from updater.words.facts import DeviceFacts, Mode
 
 OPENS_IN_A_MINUTE = 300
 """The bootloader is tried five times a second."""

@@ -1,4 +1,4 @@
-"""What the story says while it works keeps the law written in updater/events.py."""
+"""What the story says while it works keeps the law written in updater/words/events.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 import pytest
 
 from tests.desk import Desk
-from updater.console import request_for
-from updater.events import Event, Progressed, Step, StepDone, StepStarted
-from updater.update import perform, prepare
+from updater.doors.console import request_for
+from updater.story.update import perform, prepare
+from updater.words.events import Event, Progressed, Step, StepDone, StepStarted
 
 TOGETHER = {Step.ERASE, Step.WRITE, Step.VERIFY}
 

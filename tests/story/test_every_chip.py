@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.desk import FLASH, Desk, Said, program
-from updater.silicon import the_table
+from updater.heads.silicon import the_table
 
 WRITTEN = [row.id for row in the_table().chip if row.geometry is not None]
 ODD = (FLASH, 6_019)

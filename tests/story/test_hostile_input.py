@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tests.desk import Desk
-from updater.console import install, request_for
-from updater.container import ENVELOPE, read_container, write_container
-from updater.errors import Cancelled
-from updater.facts import ApplicationIdentity
+from updater.doors.console import install, request_for
+from updater.doors.terminal import JsonFace
+from updater.heads.container import ENVELOPE, read_container, write_container
 from updater.lab.backend import LabBackend
 from updater.lab.flash import Memory
-from updater.terminal import JsonFace
+from updater.words.errors import Cancelled
+from updater.words.facts import ApplicationIdentity
 
 ROM_ID_AT = 0x1FF1E7FE
 

@@ -10,11 +10,11 @@ import pytest
 
 from tests.desk import FLASH, Desk, Said, program
 from tests.story.test_another_board_in_its_place import exchange
+from updater.hands.usbio import ROM_USB, Bus
 from updater.lab.backend import LabBackend
 from updater.lab.board import Board
 from updater.lab.record import BoardState, Power
 from updater.lab.shelf import Lab
-from updater.usbio import ROM_USB, Bus
 
 CHIP = "stm32f446"
 """Its ROM shows one constant instead of a serial number (see `test_serials`): no help from there."""
@@ -121,7 +121,7 @@ def asked(desk: Desk, act: Callable[[], object], *arguments: str) -> Said:
         return True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("updater.terminal._Answers.ask", ask)
+        patch.setattr("updater.doors.terminal._Answers.ask", ask)
         return desk.updater("install", desk.bundle(NEW), "--json", *arguments)
 
 

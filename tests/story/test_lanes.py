@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.desk import Desk, Said, program
-from updater.events import Event, Step, StepStarted
-from updater.gate import verify_bundle
-from updater.job import Request
-from updater.lanes import Outcome, gravest, perform_every, prepare_every
-from updater.manifest import Bundle
-from updater.policy import OpenedFrom
+from updater.heads.gate import verify_bundle
+from updater.heads.manifest import Bundle
+from updater.heads.policy import OpenedFrom
+from updater.story.job import Request
+from updater.story.lanes import Outcome, gravest, perform_every, prepare_every
+from updater.words.events import Event, Step, StepStarted
 
 OLD, NEW = program("1.0.0"), program("1.1.0")
 
@@ -104,7 +104,7 @@ def test_a_bundle_is_verified_once_for_all(bench: Desk, monkeypatch: pytest.Monk
         calls.append(data)
         return verify_bundle(data, **how)
 
-    monkeypatch.setattr("updater.supply.verify_bundle", counted)
+    monkeypatch.setattr("updater.story.supply.verify_bundle", counted)
     assert bench.install(bench.bundle(NEW), "--all").exit == 0
     assert len(calls) == 1
 

@@ -6,14 +6,14 @@ import pytest
 
 from tests.desk import FLASH, Desk, Said, program
 from tests.story.test_event_law import check_law
-from updater.console import request_for
-from updater.dfu.words import Request
-from updater.events import Asks, Event, Noticed, Step, StepDone
+from updater.doors.console import request_for
+from updater.doors.terminal import JsonFace
+from updater.heads.dfu.words import Request
 from updater.lab.backend import LabBackend
 from updater.lab.shelf import Lab
 from updater.lab.symptoms import Leaves
-from updater.terminal import JsonFace
-from updater.update import REPLUG_NOW, perform, prepare
+from updater.story.update import REPLUG_NOW, perform, prepare
+from updater.words.events import Asks, Event, Noticed, Step, StepDone
 
 CHIP = "stm32h743"
 OLD, NEW = program("1.0.0"), program("1.1.0")

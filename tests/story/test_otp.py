@@ -25,20 +25,20 @@ from tests.story.otp_desk import (
     stores_nothing,
     write,
 )
-from updater.dfu.words import Out, Request, Select
-from updater.errors import Cancelled, DeviceIs, NotFinished, Refused, WrongDevice
-from updater.events import Emit, Event, Noticed, Progressed, Step, StepDone, StepStarted
-from updater.job import Hands
+from updater.doors.otpconsole import request_for
+from updater.heads.dfu.words import Out, Request, Select
+from updater.heads.listener import Transfer
+from updater.heads.otp import Patch
+from updater.heads.silicon import the_table
 from updater.lab.flash import Otp
 from updater.lab.record import Power
 from updater.lab.rom import Dialect
 from updater.lab.shelf import Lab
-from updater.listener import Transfer
-from updater.otp import Patch
-from updater.otpconsole import request_for
-from updater.provision import Subject, Visit, find, in_bootloader, perform, prepare
-from updater.provision import receipt as receipt_of
-from updater.silicon import the_table
+from updater.story.job import Hands
+from updater.story.provision import Subject, Visit, find, in_bootloader, perform, prepare
+from updater.story.provision import receipt as receipt_of
+from updater.words.errors import Cancelled, DeviceIs, NotFinished, Refused, WrongDevice
+from updater.words.events import Emit, Event, Noticed, Progressed, Step, StepDone, StepStarted
 
 SERIAL = "0123456789ABCDEF"
 EIGHT = f"0x20:{SERIAL}"
@@ -507,7 +507,7 @@ def test_an_application_that_does_not_come_back_is_said_and_the_bytes_are_in_pla
 
 
 def test_the_steps_keep_the_law_of_events(desk: Desk) -> None:
-    """As in updater/events.py: write and verify are open together, everything else by itself."""
+    """As in updater/words/events.py: write and verify are open together, everything else by itself."""
     plug_in(desk)
     events: list[Event] = []
     with desk.hands() as hands:

@@ -7,10 +7,10 @@ from semver import Version
 
 from tests.desk import GIZMO, HEADER_AT, Desk, program
 from tests.story.otp_desk import burnt
-from updater.facts import ProductHeader
 from updater.lab.flash import Memory
 from updater.lab.shelf import Lab
-from updater.records import disagreement
+from updater.story.records import disagreement
+from updater.words.facts import ProductHeader
 
 RECORD_AT = {"stm32f405": 0x1FFF_7800, "stm32f746": 0x1FF0_F100, "stm32l476": 0x1FFF_7000}
 """Of the F405 and the L476 the OTP memory's first byte; of the F746 the first of its fifth block (RM0385)."""

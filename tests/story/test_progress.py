@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.desk import FLASH, GIZMO, Desk, Program, program
-from updater.events import Event, Progressed, Step
-from updater.facts import Segment
-from updater.job import Request
-from updater.policy import OpenedFrom
-from updater.silicon import Chip, the_table
-from updater.update import perform, prepare
+from updater.heads.policy import OpenedFrom
+from updater.heads.silicon import Chip, the_table
+from updater.story.job import Request
+from updater.story.update import perform, prepare
+from updater.words.events import Event, Progressed, Step
+from updater.words.facts import Segment
 
 KIB = 1024
 HONEST = 0.15

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.desk import Desk, Said
-from updater.dfu.scripts import Polling, erase
-from updater.dfu.words import Answer, TimedOut, Wish
+from updater.hands.usbio import ROM_USB, Bus, Wire
+from updater.heads.dfu.scripts import Polling, erase
+from updater.heads.dfu.words import Answer, TimedOut, Wish
 from updater.lab.clock import VirtualClock
 from updater.lab.record import Power
 from updater.lab.shelf import open_lab
-from updater.usbio import ROM_USB, Bus, Wire
 
 PRODUCTS = ["demo-widget", "demo-gadget"]
 

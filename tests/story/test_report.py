@@ -12,8 +12,9 @@ import pytest
 from tests.desk import Desk
 from tests.silicon.replay import Replay
 from updater import __version__
-from updater.checkup import Surroundings
-from updater.dfu.scripts import (
+from updater.hands.host import Home, load_home, today
+from updater.hands.store import MOST_TRANSCRIPTS, Store, open_store, without_home
+from updater.heads.dfu.scripts import (
     Pace,
     detach,
     erase,
@@ -24,17 +25,16 @@ from updater.dfu.scripts import (
     set_address,
     set_device_feature,
 )
-from updater.dfu.words import In, Out, Request, Script, Stalled, WireError
-from updater.dossier import as_text, report_parts
-from updater.drivers import NoDriversNeeded
-from updater.errors import UsbFailed
-from updater.facts import DeviceFacts
-from updater.host import Home, load_home, today
-from updater.listener import Transfer
-from updater.recording import VERBATIM_BYTES, Digest, Part, Recording, format_recording, parse_recording
-from updater.silicon import the_table
-from updater.store import MOST_TRANSCRIPTS, Store, open_store, without_home
-from updater.transcript import Transcript
+from updater.heads.dfu.words import In, Out, Request, Script, Stalled, WireError
+from updater.heads.drivers import NoDriversNeeded
+from updater.heads.listener import Transfer
+from updater.heads.recording import VERBATIM_BYTES, Digest, Part, Recording, format_recording, parse_recording
+from updater.heads.silicon import the_table
+from updater.story.checkup import Surroundings
+from updater.story.dossier import as_text, report_parts
+from updater.story.transcript import Transcript
+from updater.words.errors import UsbFailed
+from updater.words.facts import DeviceFacts
 
 GADGET = "demo-gadget"
 FIRST_SECTOR = 0x0800_0000

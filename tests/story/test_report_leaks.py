@@ -11,9 +11,10 @@ from urllib.parse import quote
 import pytest
 
 from tests.desk import Desk
-from updater import dossier, logbook
-from updater.host import Owner
-from updater.store import Journal, open_store
+from updater.hands import logbook
+from updater.hands.host import Owner
+from updater.hands.store import Journal, open_store
+from updater.story import dossier
 
 OWNER = Owner(
     people=("lovelace", "Ada Lovelace"),

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.desk import FLASH, Desk, Program, program
-from updater.dfu.words import Command, Request
-from updater.facts import Segment
+from updater.heads.dfu.words import Command, Request
 from updater.lab.backend import LabBackend
+from updater.words.facts import Segment
 
 KIB = 1024
 F405 = {"flash_kib": 1024}

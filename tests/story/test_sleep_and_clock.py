@@ -14,11 +14,11 @@ from bundles.site import Site
 from tests.desk import Desk, Said, program
 from tests.heads.bundle_kit import make_root
 from tests.story.test_two_products_on_one_port import CHIP, NEW, OLD
-from updater import passage, ways
-from updater.devices import application_facts
-from updater.dfu.words import TimedOut
-from updater.facts import DeviceFacts
+from updater.heads.dfu.words import TimedOut
 from updater.lab.clock import VirtualClock
+from updater.story import passage, ways
+from updater.story.devices import application_facts
+from updater.words.facts import DeviceFacts
 
 HOUR_MS = 3_600_000.0
 TODAY = datetime.now(UTC)
@@ -123,8 +123,8 @@ def clock_is(monkeypatch: pytest.MonkeyPatch) -> ClockIs:
             def now(cls, *_zone: Any) -> datetime:  # type: ignore[override] # a plain datetime will do
                 return TODAY + by
 
-        monkeypatch.setattr("updater.host.datetime", Wrong)
-        monkeypatch.setattr("updater.channel.datetime", Wrong)
+        monkeypatch.setattr("updater.hands.host.datetime", Wrong)
+        monkeypatch.setattr("updater.hands.channel.datetime", Wrong)
         module = SimpleNamespace(datetime=Wrong, timezone=timezone)
         monkeypatch.setattr("tuf.ngclient._internal.trusted_metadata_set.datetime", module)
 

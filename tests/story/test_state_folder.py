@@ -69,7 +69,7 @@ def at_the_question(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) ->
         act()
         return True
 
-    monkeypatch.setattr("updater.terminal._Answers.ask", ask)
+    monkeypatch.setattr("updater.doors.terminal._Answers.ask", ask)
 
 
 # -------------------------------------------------------------------------------------------- read-only, full

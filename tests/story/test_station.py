@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tests.desk import Desk, program
-from updater.events import Event
-from updater.job import Hands, Request
+from updater.heads.policy import OpenedFrom
 from updater.lab.backend import LabBackend
 from updater.lab.board import Board
-from updater.lanes import Outcome
-from updater.policy import OpenedFrom
-from updater.station import LOOK_EVERY_MS, Station
+from updater.story.job import Hands, Request
+from updater.story.lanes import Outcome
+from updater.story.station import LOOK_EVERY_MS, Station
+from updater.words.events import Event
 
 OLD, NEW = program("1.0.0"), program("1.1.0")
 LONG_MS = 20_000

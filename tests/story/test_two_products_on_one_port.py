@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.desk import FLASH, Desk, Program, Said, program
-from updater.facts import Segment
+from updater.words.facts import Segment
 
 CHIP, OTHER = "stm32h743", "gimcrack"
 SECTOR = 4096

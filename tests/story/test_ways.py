@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from tests.desk import FLASH, HEADER_AT, Desk, Said, program
-from updater import silicon
-from updater.dfu.words import TimedOut
-from updater.errors import CannotOpen
-from updater.events import Event, Noticed
+from updater.doors.terminal import JsonFace
+from updater.hands.usbio import Attached
+from updater.heads import silicon
+from updater.heads.dfu.words import TimedOut
 from updater.lab.serialport import LabSerialPorts
 from updater.lab.shelf import Lab
-from updater.terminal import JsonFace
-from updater.usbio import Attached
+from updater.words.errors import CannotOpen
+from updater.words.events import Event, Noticed
 
 CHIP = "stm32f405"
 OLD, NEW = program("1.0.0"), program("1.1.0")
@@ -181,7 +181,7 @@ def test_an_application_that_does_not_answer_any_more_is_not_called_busy(
 
     bench.gizmo(DETACH)
     bench.desk.fault("busy-enter")
-    monkeypatch.setattr("updater.ways.read_identity", silent)
+    monkeypatch.setattr("updater.story.ways.read_identity", silent)
     said = bench.install()
     assert said.exit == 8
     assert "it does not answer any more" in said.last["message"]

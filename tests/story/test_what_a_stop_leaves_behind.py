@@ -14,12 +14,12 @@ import usb.core
 import usb.util
 
 from tests.desk import Desk, Said
-from updater import deed
-from updater.cli import run
-from updater.flashing import Flasher
+from updater.doors.cli import run
+from updater.heads.plan import Plan
 from updater.lab.backend import LabBackend
 from updater.lab.record import Power
-from updater.plan import Plan
+from updater.story import deed
+from updater.story.flashing import Flasher
 
 TRUE_IN_ROM = {"in-bootloader", "unknown"}
 """What may be said of a device that is in its ROM."""
@@ -78,7 +78,7 @@ def test_ctrl_c_after_the_last_byte_does_not_say_that_nothing_was_changed(
     def stopped(*_what: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("updater.update.await_application", stopped)
+    monkeypatch.setattr("updater.story.update.await_application", stopped)
     said = desk.install(desk.published.link("demo-widget"))
     assert desk.holds("demo-widget-1.1.0")
     assert said.last.get("device_is") != "untouched"
@@ -153,7 +153,7 @@ def test_ctrl_c_right_behind_the_work_does_not_say_that_nothing_was_changed(
         real(*what)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("updater.update.carry_out", stopped)
+    monkeypatch.setattr("updater.story.update.carry_out", stopped)
     said = desk.install(desk.published.link("demo-widget"))
     assert desk.holds("demo-widget-1.1.0")
     assert (said.exit, said.last["device_is"]) == (12, "unknown")
@@ -185,7 +185,7 @@ def test_a_bootloader_that_falls_silent_during_the_question_is_not_taken_for_ano
         monkeypatch.setattr("usb.util.get_string", silent)
         return True
 
-    monkeypatch.setattr("updater.terminal._Answers.ask", ask)
+    monkeypatch.setattr("updater.doors.terminal._Answers.ask", ask)
     said = desk.updater("install", desk.published.link("demo-widget"), "--json")
     assert (said.exit, said.last["error"]) == (8, "UsbFailed"), said.err
 
@@ -202,7 +202,7 @@ def test_an_application_that_falls_silent_during_the_question_is_no_bug_of_ours(
         monkeypatch.setattr(LabBackend, "ctrl_transfer", silent)
         return True
 
-    monkeypatch.setattr("updater.terminal._Answers.ask", ask)
+    monkeypatch.setattr("updater.doors.terminal._Answers.ask", ask)
     said = desk.updater("install", desk.published.link("demo-widget"), "--json")
     assert (said.exit, said.last["error"]) == (8, "UsbFailed"), said.err
     assert desk.holds("demo-widget-1.0.0")

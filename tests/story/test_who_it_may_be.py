@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.desk import Desk, program
-from updater.silicon import the_table
+from updater.heads.silicon import the_table
 
 OLD, NEW = program("1.0.0"), program("1.1.0")
 LOOKALIKES = {row.id: row for row in the_table().lookalike}

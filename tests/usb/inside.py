@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import updater.console  # what an updater needs is imported once, before the forks
+import updater.doors.console  # what an updater needs is imported once, before the forks
 import updater.lab.cli
-import updater.update  # noqa: F401
-from updater.cli import run
+import updater.story.update  # noqa: F401
+from updater.doors.cli import run
 from updater.lab.attach import VHCI
 
 TRIALS, ENDINGS = "trials.json", "endings.json"

@@ -17,8 +17,8 @@ from bundles.release import build
 from tests.tools import need
 from tests.usb.attached import attached_boards_script
 from tests.usb.guest import run_in_guest
-from updater.facts import Segment
 from updater.lab.shelf import add_board
+from updater.words.facts import Segment
 
 pytestmark = pytest.mark.usb
 

@@ -15,12 +15,12 @@ from tests.tools import need
 from tests.usb.guest import run_in_guest
 from tests.usb.inside import ENDINGS, TRIALS, Death, Ending, Trial
 from updater.demo.plays import plays
-from updater.facts import Segment
-from updater.gate import verify_bundle
+from updater.heads.gate import verify_bundle
+from updater.heads.vendor import Kind
 from updater.lab.clock import VirtualClock
 from updater.lab.record import BoardState, FaultKind
 from updater.lab.shelf import add_board, load_records, open_lab
-from updater.vendor import Kind
+from updater.words.facts import Segment
 
 pytestmark = pytest.mark.usb
 

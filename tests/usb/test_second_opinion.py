@@ -14,11 +14,11 @@ from bundles.demo.make import DemoVendor, make_demo
 from tests.tools import need
 from tests.usb.attached import attached_boards_script
 from tests.usb.guest import GuestRun, run_in_guest
-from updater.facts import Segment
-from updater.gate import verify_bundle
+from updater.heads.gate import verify_bundle
+from updater.heads.vendor import Kind
 from updater.lab.application import LabProduct
 from updater.lab.shelf import add_board
-from updater.vendor import Kind
+from updater.words.facts import Segment
 
 pytestmark = pytest.mark.usb
 

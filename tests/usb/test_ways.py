@@ -16,11 +16,11 @@ from tests.tools import need
 from tests.usb.attached import attached_boards_script
 from tests.usb.guest import run_in_guest
 from updater.demo.plays import plays
-from updater.facts import Segment
-from updater.gate import verify_bundle
+from updater.heads.gate import verify_bundle
+from updater.heads.vendor import Kind, parse_vendor
 from updater.lab.record import BoardState
 from updater.lab.shelf import add_board, load_records
-from updater.vendor import Kind, parse_vendor
+from updater.words.facts import Segment
 
 pytestmark = pytest.mark.usb
 
@@ -106,7 +106,7 @@ done | sort >"$RESULTS/ports.txt"
 """
 _LOCK = """
 name=$("$PYTHON" -c 'if 1:
-    from updater.serialio import RealSerialPorts
+    from updater.hands.serialio import RealSerialPorts
     print(RealSerialPorts().find("1-1", "1209:0002", None))')
 "$PYTHON" -c "import serial, time; port = serial.Serial('$name', exclusive=True); time.sleep(60)" &
 locker=$!

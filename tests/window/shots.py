@@ -20,9 +20,9 @@ from tests.desk import Desk, Published, program
 from tests.hands.web import Page, serve
 from tests.window.screen import screen
 from tests.window.stage import Stage, patiently
-from updater.events import Step
+from updater.doors.window.state import Action, FileChosen, Scene, Wanted, WantedKind
 from updater.lab.record import Power
-from updater.window.state import Action, FileChosen, Scene, Wanted, WantedKind
+from updater.words.events import Step
 
 PICTURES = Path(__file__).parents[2] / "docs" / "window"
 BY_HAND = 'ways = [{ kind = "by-hand", steps = "Unplug the gadget. Press the recessed button on its underside with a paper clip. Plug it in again while you press, and let go after two seconds." }]'  # noqa: E501 - a line of vendor.toml

@@ -13,22 +13,22 @@ from typing import Self
 
 from tests.desk import Desk
 from tests.window.screen import picture
-from updater.channel import UpdateSite
-from updater.desktop import Taste
-from updater.errors import StorageFailed
-from updater.events import Progressed, Step, StepStarted
-from updater.host import load_home, today
-from updater.job import Hands
+from updater.doors.window import first_state
+from updater.doors.window.app import App
+from updater.doors.window.catalogue import catalogue
+from updater.doors.window.page import Page, page
+from updater.doors.window.state import NEWEST, Action, Happening, Leave, Scene, Second, Told, Wanted
+from updater.hands.channel import UpdateSite
+from updater.hands.desktop import Taste
+from updater.hands.host import load_home, today
+from updater.hands.store import open_store
+from updater.hands.usbio import Bus
+from updater.heads.silicon import the_table
 from updater.lab.clock import RealClock, VirtualClock
 from updater.lab.shelf import Lab, open_lab
-from updater.silicon import the_table
-from updater.store import open_store
-from updater.usbio import Bus
-from updater.window import first_state
-from updater.window.app import App
-from updater.window.catalogue import catalogue
-from updater.window.page import Page, page
-from updater.window.state import NEWEST, Action, Happening, Leave, Scene, Second, Told, Wanted
+from updater.story.job import Hands
+from updater.words.errors import StorageFailed
+from updater.words.events import Progressed, Step, StepStarted
 
 PATIENCE_S = 30
 

@@ -16,9 +16,9 @@ import pytest
 from tests.desk import Desk
 from tests.window.shots import SCENARIOS, Camera
 from tests.window.stage import Stage, patiently
-from updater.events import Step
+from updater.doors.window.state import Action, Scene, Wanted, WantedKind
 from updater.lab.shelf import remove_board
-from updater.window.state import Action, Scene, Wanted, WantedKind
+from updater.words.events import Step
 
 pytestmark = [pytest.mark.window, pytest.mark.usefixtures("display")]
 PATIENCE_S = 30

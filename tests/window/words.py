@@ -18,7 +18,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 import updater
-from updater.window import texts
+from updater.doors.window import texts
 
 LOCALE = Path(updater.__file__).parent / "locale"
 HEADER = "# The sentences of the window. `python -m tests.window.words` adds new ones and compiles.\n#"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from updater.errors import DeviceIs, UpdaterError, every_error
+from updater.words.errors import DeviceIs, UpdaterError, every_error
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 

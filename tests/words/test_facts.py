@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version
 
-from updater.facts import ApplicationIdentity, ProductHeader
+from updater.words.facts import ApplicationIdentity, ProductHeader
 
 # Typed from the table in docs/integration.md.
 HEADER = bytes.fromhex(

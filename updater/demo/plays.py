@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from updater.heads.vendor import ByHand, Product, SerialSend, VendorRequest
 from updater.lab.application import LabProduct
-from updater.vendor import ByHand, Product, SerialSend, VendorRequest
 
 
 def plays(product: Product, hardware: str | None = None) -> LabProduct:

@@ -20,21 +20,21 @@ from typing import Any
 import msgspec
 from semver import Version
 
-from updater.channel import UpdateSite
-from updater.console import install, request_for, show_devices
 from updater.demo.plays import plays
-from updater.facts import Channel, Segment
-from updater.gate import verify_bundle
-from updater.host import Home, today
-from updater.job import Hands
+from updater.doors.console import install, request_for, show_devices
+from updater.doors.terminal import Face
+from updater.hands.channel import UpdateSite
+from updater.hands.host import Home, today
+from updater.hands.store import open_store
+from updater.hands.usbio import Bus
+from updater.heads.gate import verify_bundle
+from updater.heads.links import Link, format_link
+from updater.heads.silicon import the_table
+from updater.heads.vendor import Product, parse_vendor
 from updater.lab.clock import RealClock, VirtualClock
 from updater.lab.shelf import add_board, open_lab
-from updater.links import Link, format_link
-from updater.silicon import the_table
-from updater.store import open_store
-from updater.terminal import Face
-from updater.usbio import Bus
-from updater.vendor import Product, parse_vendor
+from updater.story.job import Hands
+from updater.words.facts import Channel, Segment
 
 OLD = Version(1, 0, 0)
 SILICON: dict[str, dict[str, Any]] = {

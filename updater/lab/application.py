@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from updater.dfu.words import Request, Stalled, State
-from updater.facts import HEADER_BYTES, ApplicationIdentity, ProductHeader
+from updater.heads.dfu.words import Request, Stalled, State
 from updater.lab.cdc import Dialogue, SerialPort
 from updater.lab.face import DFU_RUNTIME, SERIAL_CONTROL, VENDOR_SPECIFIC, DfuFunction, Face
 from updater.lab.flash import Flash
+from updater.words.facts import HEADER_BYTES, ApplicationIdentity, ProductHeader
 
 T = TypeVar("T")
 VECTOR_TABLE = 0x08000000

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import usb.backend
 import usb.core
 
-from updater.dfu.words import Stalled, TimedOut, Vanished
+from updater.heads.dfu.words import Stalled, TimedOut, Vanished
 from updater.lab.board import Board
 from updater.lab.face import Face
 

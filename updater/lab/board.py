@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from updater.dfu.words import Request, Stalled, StatusCode, TimedOut, Vanished
-from updater.errors import Usage
-from updater.facts import ProductHeader
+from updater.heads.dfu.words import Request, Stalled, StatusCode, TimedOut, Vanished
+from updater.heads.silicon import Chip, Silicon
 from updater.lab.application import (
     VECTOR_TABLE,
     Application,
@@ -30,7 +29,8 @@ from updater.lab.record import BoardRecord, BoardState, Fault, FaultKind, Power
 from updater.lab.rom import FRESH, Dialect, Rom, Snapshot
 from updater.lab.romface import lookalike_face, rom_face
 from updater.lab.symptoms import Behaves, Leaves, behaves
-from updater.silicon import Chip, Silicon
+from updater.words.errors import Usage
+from updater.words.facts import ProductHeader
 
 APPLICATION_READY_MS = 100
 """From the jump to the application until it is on USB; the lab's own number."""

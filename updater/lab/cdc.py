@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from updater.dfu.words import Stalled
+from updater.heads.dfu.words import Stalled
 
 SET_LINE_CODING, GET_LINE_CODING, SET_CONTROL_LINE_STATE, SEND_BREAK = 0x20, 0x21, 0x22, 0x23
 TO_INTERFACE, FROM_INTERFACE = 0x21, 0xA1

@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from updater.errors import StorageFailed, Usage
-from updater.facts import Segment
 from updater.lab.application import WAYS, LabProduct
 from updater.lab.board import Board
 from updater.lab.clock import Clock, RealClock, VirtualClock
@@ -23,6 +21,8 @@ from updater.lab.record import FAULTS_OF_MILLISECONDS, FAULTS_WITHOUT_VALUE, Boa
 from updater.lab.rom import Dialect
 from updater.lab.shelf import REGIONS, add_board, open_lab, read_region, remove_board
 from updater.lab.wire import UsbIpServer
+from updater.words.errors import StorageFailed, Usage
+from updater.words.facts import Segment
 
 FindProduct = Callable[[str | None, str, str | None], LabProduct | None]
 """(product id or None, chip id, hardware or None) -> what the vendor says; raises Usage when unknown."""

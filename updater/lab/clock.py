@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import ClassVar, Literal, Protocol
 
-from updater.errors import Usage
+from updater.words.errors import Usage
 
 
 class Clock(Protocol):

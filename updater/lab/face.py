@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from updater.dfu.words import Stalled
+from updater.heads.dfu.words import Stalled
 
 DEVICE, CONFIGURATION, STRING, INTERFACE, ENDPOINT = 1, 2, 3, 4, 5
 DFU_FUNCTIONAL = 0x21

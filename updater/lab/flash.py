@@ -11,9 +11,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from updater.dfu.words import StatusCode
-from updater.facts import Region, Sector
-from updater.silicon import BankMode, Chip, OtpArea
+from updater.heads.dfu.words import StatusCode
+from updater.heads.silicon import BankMode, Chip, OtpArea
+from updater.words.facts import Region, Sector
 
 BLANK = 0xFF
 UNLOCKED = 0xFF

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from updater.dfu.words import (
+from updater.heads.dfu.words import (
     FIRST_BLOCK,
     TRANSFER_TIMEOUT_MS,
     Command,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+from updater.heads.silicon import Chip, Lookalike
 from updater.lab.application import ChipIdentity
 from updater.lab.face import DFU_MODE, DfuFunction, Face
-from updater.silicon import Chip, Lookalike
 
 ROM_VENDOR_ID, ROM_PRODUCT_ID = 0x0483, 0xDF11
 ROM_ATTRIBUTES = 0x0B

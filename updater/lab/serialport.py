@@ -9,12 +9,12 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from updater.dfu.words import Stalled, TimedOut, Vanished
-from updater.errors import UsbFailed
+from updater.heads.dfu.words import Stalled, TimedOut, Vanished
 from updater.lab.board import Board
 from updater.lab.cdc import DTR, SET_CONTROL_LINE_STATE, SET_LINE_CODING, TO_INTERFACE
 from updater.lab.clock import Clock
 from updater.lab.face import SERIAL_CONTROL
+from updater.words.errors import UsbFailed
 
 RTS = 0x02
 POLL_MS = 5.0

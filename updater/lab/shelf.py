@@ -19,8 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from updater.errors import StorageFailed, Usage
-from updater.facts import Region, Segment
+from updater.heads.silicon import BankMode, Chip, Silicon, the_table
 from updater.lab.application import LabProduct, vectors_are_valid
 from updater.lab.backend import LabBackend, split_port
 from updater.lab.board import Board
@@ -29,7 +28,8 @@ from updater.lab.flash import BLANK, Flash, Memory, bank_mode_in, blank_options,
 from updater.lab.record import BoardRecord, BoardState, Fault, FaultKind, Power
 from updater.lab.rom import Dialect, Snapshot
 from updater.lab.serialport import LabSerialPorts
-from updater.silicon import BankMode, Chip, Silicon, the_table
+from updater.words.errors import StorageFailed, Usage
+from updater.words.facts import Region, Segment
 
 SCHEMA = 1
 UID_BYTES = 12

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from updater.silicon import BankMode, Chip, Silicon, Symptom
+from updater.heads.silicon import BankMode, Chip, Silicon, Symptom
 
 
 class Leaves(StrEnum):

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from updater.dfu.words import Stalled, TimedOut, Vanished
+from updater.heads.dfu.words import Stalled, TimedOut, Vanished
 from updater.lab.attach import attach_to_port, detach_port, vhci_ports
 from updater.lab.board import Board
 from updater.lab.face import SERIAL_HEARS, SERIAL_NOTIFIES, SERIAL_SAYS, Face

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from updater.dfu.words import FIRST_BLOCK, Command, StatusCode, TimedOut
-from updater.facts import Sector
+from updater.heads.dfu.words import FIRST_BLOCK, Command, StatusCode, TimedOut
 from updater.lab.clock import Clock
 from updater.lab.flash import BLANK, Memory
 from updater.lab.symptoms import Behaves
+from updater.words.facts import Sector
 
 VECTOR_TABLE = 0x08000000
 """Where the address pointer stands if nobody set it (AN3156)."""

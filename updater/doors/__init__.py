@@ -1,0 +1,1 @@
+"""Where somebody comes in: the command line, the window, and how each of them speaks."""

@@ -1,0 +1,85 @@
+"""`updater install --all` and `updater station`: arguments in, an exit status out. Imports are late."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from updater.doors.otpcli import MakeHands, Parser
+from updater.words.errors import Usage
+
+if TYPE_CHECKING:
+    from updater.doors.terminal import Face
+    from updater.story.job import Hands, Request
+
+
+def add_options(install: argparse.ArgumentParser) -> None:
+    """What `install` takes for several devices."""
+    install.add_argument("--all", action="store_true", help="update every device that is connected")
+    _add_paper(install)
+
+
+def add_parser(commands: argparse._SubParsersAction[Parser], shared: Parser, *, hands: MakeHands) -> None:
+    """Hang `station` into a command line."""
+    station = commands.add_parser(
+        "station", parents=[shared], help="update every device that is plugged in, until you stop it"
+    )
+    station.add_argument("what", nargs="?", metavar="WHAT", help="update link, file, page, code or version")
+    station.add_argument(
+        "--as", dest="as_product", metavar="PRODUCT[:HARDWARE]", help="say what silent devices are"
+    )
+    station.add_argument("--again", action="store_true", help="install the version that is there already")
+    station.add_argument("--yes", action="store_true", help="answer the one question with yes")
+    station.add_argument("--boards", type=_count, metavar="N", help="end after N boards")
+    _add_paper(station)
+    station.set_defaults(run=lambda args, face: _station(args, face, hands))
+
+
+def _add_paper(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--receipts",
+        type=Path,
+        metavar="DIR",
+        help="add a line per board to DIR/boards.jsonl and DIR/boards.csv",
+    )
+    parser.add_argument(
+        "--label", metavar="TEXT", help="the text of each board's label, with $title, $version, $serial, ..."
+    )
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError
+    return count
+
+
+def install_every(args: argparse.Namespace, hands: Hands, face: Face, request: Request) -> int:
+    """`updater install --all`. Raises `Usage` where one device was chosen as well."""
+    from updater.doors.benchconsole import Paper, install_every
+    from updater.doors.laneface import lanes_face
+
+    if args.device is not None:
+        raise Usage("--all and --device exclude each other", advice="Leave one of them out.")
+    paper = Paper(folder=args.receipts, label=args.label)
+    return install_every(hands, face, lanes_face(face), request, paper, yes=args.yes, dry=args.dry_run)
+
+
+def _station(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
+    from updater.doors.benchconsole import Paper, station
+    from updater.doors.console import request_for, with_options
+    from updater.doors.laneface import lanes_face
+    from updater.hands.host import lab_folder
+    from updater.heads.tally import LABEL
+
+    if lab_folder(args.lab) and args.real_time is None and args.boards is None:
+        args.real_time = 1.0  # boards come and go while time passes
+    with hands(args) as made:
+        request = request_for(args.what, made.home.vendor)
+        request = with_options(request, device=None, as_product=args.as_product, again=args.again)
+        paper = Paper(
+            folder=args.receipts or made.store.folder / "receipts",
+            label=LABEL if args.label is None else args.label,
+        )
+        return station(made, face, lanes_face(face), request, paper, yes=args.yes, boards=args.boards)

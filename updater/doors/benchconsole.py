@@ -1,0 +1,161 @@
+"""The conversations of a bench: every device that is connected, or every one that will be plugged in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from updater.doors.console import kept, receipt_name
+from updater.doors.laneface import LanesFace
+from updater.doors.terminal import Face
+from updater.hands.host import today
+from updater.hands.receiptbook import ReceiptBook, open_receipt_book
+from updater.heads.report import receipt_line
+from updater.heads.tally import board_line, board_row, check_label, label_text
+from updater.story.job import Hands, Prepared, Request
+from updater.story.lanes import Outcome, gravest, perform_every, prepare_every
+from updater.story.station import LOOK_EVERY_MS, Station
+from updater.story.update import check_may_write, dry_run, perform
+from updater.words.errors import Cancelled, StorageFailed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """What is left behind of each board: where its rows go, and what its label says. None: nothing."""
+
+    folder: Path | None = None
+    label: str | None = None
+
+
+def install_every(
+    hands: Hands, face: Face, lanes: LanesFace, request: Request, paper: Paper, *, yes: bool, dry: bool
+) -> int:
+    """`updater install --all`: one question for all devices, then a lane for each of them."""
+    with _clerk(hands, face, lanes, paper) as clerk:
+        every = prepare_every(hands, request, lanes.hear)
+        ready = {port: one for port, one in every.items() if isinstance(one, Prepared)}
+        wanted = {port: one for port, one in ready.items() if one.plan is not None}
+        lanes.plans([(port, one.plan) for port, one in wanted.items() if one.plan])
+        for port, one in every.items():
+            if isinstance(one, Outcome):
+                clerk.note(one)
+            elif dry or port not in wanted:
+                clerk.note(_unchanged(hands, one))
+        if wanted and not dry:
+            check_may_write(hands)
+            _ask_once(face, list(wanted.values()), yes=yes)
+            perform_every(hands, wanted, lanes.hear, clerk.note)
+        return clerk.tally()
+
+
+def station(
+    hands: Hands,
+    face: Face,
+    lanes: LanesFace,
+    request: Request,
+    paper: Paper,
+    *,
+    yes: bool,
+    boards: int | None,
+) -> int:
+    """`updater station`: one question, then a lane for each board that comes, until Ctrl-C.
+
+    `boards`: end by itself after so many.
+    """
+    check_may_write(hands)
+    with _clerk(hands, face, lanes, paper) as clerk, hands.bus.clock.together():
+        question = "Update every device that is plugged in from now on?"
+        if yes:
+            face.say(f"{question} yes")
+        elif not face.ask(question):
+            raise Cancelled("the question was not answered with yes")
+        face.say("Plug the boards in. Ctrl-C ends the station once those at work are done.")
+        bench = Station(hands, request, lanes.hear)
+        left = boards
+        while left is None or left > 0 or bench.ports_at_work:
+            try:
+                hands.bus.clock.sleep_ms(LOOK_EVERY_MS)
+                takes = 0 if clerk.failure else None if left is None else left - len(bench.ports_at_work)
+                for outcome in bench.look(takes=takes):
+                    clerk.note(outcome)
+                    left = left if left is None else left - 1
+                if clerk.failure and not bench.ports_at_work:
+                    break
+            except KeyboardInterrupt:
+                if left == 0:
+                    bench.stop()
+                left = 0
+        return clerk.tally()
+
+
+def _unchanged(hands: Hands, prepared: Prepared) -> Outcome:
+    """A device on which nothing is to be done, or whose plan was only to be shown."""
+    receipt = dry_run(hands, prepared) if prepared.plan else perform(hands, prepared, lambda _event: None)
+    facts = prepared.connected.facts
+    return Outcome(port=facts.port, device=facts, receipt=receipt)
+
+
+def _ask_once(face: Face, prepared: Sequence[Prepared], *, yes: bool) -> None:
+    for wanted in dict.fromkeys(one for each in prepared for one in each.verdict.confirmations):
+        face.typed(wanted)
+    count = len(prepared)
+    question = f"Update {count} devices now?" if count > 1 else f"Update {prepared[0].product.title} now?"
+    if yes:
+        face.say(f"{question} yes")
+    elif not face.ask(question):
+        raise Cancelled("the question was not answered with yes")
+
+
+class _Clerk:
+    """Writes down how each lane ended, and tells it. `failure`: why the book cannot be written any more."""
+
+    def __init__(
+        self, hands: Hands, face: Face, lanes: LanesFace, label: str | None, book: ReceiptBook | None
+    ) -> None:
+        self._hands, self._face, self._lanes, self._label, self._book = hands, face, lanes, label, book
+        self._outcomes: list[Outcome] = []
+        self.failure: StorageFailed | None = None
+
+    def note(self, outcome: Outcome) -> None:
+        """The lane is done: nothing that fails here may stop another one."""
+        self._outcomes.append(outcome)
+        receipt, error, at = outcome.receipt, outcome.error, today()
+        label = None
+        if receipt and receipt.result == "confirmed" and self._label:
+            label = label_text(self._label, receipt.device, at)
+        row = board_row(outcome.port, outcome.device, at=at, receipt=receipt, error=error, label=label)
+        line = board_line(row, receipt=receipt, error=error)
+        if receipt and receipt.erased_sectors:
+            kept(self._hands.store, receipt_name(at, receipt), receipt_line(receipt), self._face)
+        try:
+            if self._book is not None:
+                self._book.add(row, line)
+        except StorageFailed as problem:
+            self.failure = problem
+            self._face.say(f"Note: {problem.message}. No more boards are taken.")
+        with suppress(OSError, ValueError):
+            self._lanes.ended(outcome, line, label)
+
+    def tally(self) -> int:
+        """Tell how all ended; returns the exit status of the gravest."""
+        statuses = [one.exit_status for one in self._outcomes]
+        if self.failure:
+            statuses.append(self.failure.exit_status)
+        exit_status = gravest(statuses)
+        with suppress(OSError, ValueError):
+            self._lanes.tally(self._outcomes, exit_status)
+        return exit_status
+
+
+@contextmanager
+def _clerk(hands: Hands, face: Face, lanes: LanesFace, paper: Paper) -> Iterator[_Clerk]:
+    """What could fail on paper fails before the first board is asked. Raises `Usage`, `StorageFailed`."""
+    check_label(paper.label or "")
+    if paper.folder is None:
+        yield _Clerk(hands, face, lanes, paper.label, None)
+        return
+    with open_receipt_book(paper.folder) as book:
+        face.say(f"Receipts are added to boards.jsonl and boards.csv in {paper.folder}")
+        yield _Clerk(hands, face, lanes, paper.label, book)

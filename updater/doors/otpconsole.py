@@ -1,0 +1,77 @@
+"""The conversations of `updater otp`: show what is burnt, and burn more after one question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from updater.doors.console import kept, stopped_at_work
+from updater.doors.terminal import Face
+from updater.heads.otp import OtpPlan, Patch, otp_area
+from updater.heads.otpwords import count_bytes, describe, dump, receipt_words
+from updater.heads.policy import OpenedFrom
+from updater.heads.report import OtpReceipt, otp_line, otp_plan_line, otp_receipt_line
+from updater.story.job import Hands, Request
+from updater.story.provision import find, in_bootloader, perform, prepare, receipt
+from updater.words.errors import Cancelled, NotConfirmed
+
+
+def request_for(device: str | None, as_product: str | None) -> Request:
+    """Which device is meant; no release has a part in this."""
+    return Request(opened_from=OpenedFrom.CHANNEL, device=device, as_product=as_product)
+
+
+def show(hands: Hands, face: Face, request: Request) -> int:
+    """`updater otp show`: the raw bytes, block by block, with their locks."""
+    subject = find(hands, request)
+    with in_bootloader(hands, subject, face.emit) as visit:
+        contents = visit.burner.read()
+    chip = visit.behaviour.chip
+    area = otp_area(chip)
+    alternate = visit.burner.alternate
+    title = (
+        f"{visit.product.title}: OTP memory of its {chip.title}, {count_bytes(area.bytes)} "
+        f"at 0x{area.at:08X} in blocks of {area.block_bytes}"
+    )
+    text = "\n".join([title, *(f"  {line}" for line in dump(area, contents))])
+    face.line(otp_line(visit.seen(), area, contents, alternate), text)
+    return 0
+
+
+def write(
+    hands: Hands, face: Face, request: Request, patches: Sequence[Patch], *, yes: bool, dry: bool
+) -> int:
+    """`updater otp write`: prepare, ask once, perform, and keep the receipt."""
+    subject = find(hands, request, patches)
+    with stopped_at_work(), in_bootloader(hands, subject, face.emit) as visit:
+        plan = prepare(visit, patches)
+        if plan.runs:
+            face.announce(otp_plan_line(plan, visit.burner.alternate), describe(plan))
+        if plan.runs and not dry:
+            _ask_once(face, plan, yes=yes)
+            perform(hands, visit, plan)
+    done = receipt(hands, visit, plan, dry=dry)
+    with suppress(KeyboardInterrupt, OSError, ValueError):  # the device is done, whoever listens
+        _tell(hands, face, done)
+    return done.exit_status
+
+
+def _ask_once(face: Face, plan: OtpPlan, *, yes: bool) -> None:
+    question = f"Burn {count_bytes(plan.changed_bytes)} into this {plan.title} for ever?"
+    if yes:
+        face.say(f"{question} yes")
+    elif not face.ask(question):
+        raise Cancelled("the question was not answered with yes")
+
+
+def _tell(hands: Hands, face: Face, done: OtpReceipt) -> None:
+    line = otp_receipt_line(done)
+    kept_at = None
+    if done.verified == "read-back":
+        name = f"{hands.now:%Y%m%d-%H%M%S-%f}-{done.plan.product}-otp"
+        kept_at = kept(hands.store, name, line, face)
+    face.line(line, "\n".join(receipt_words(done)))
+    if kept_at:
+        face.say(f"The receipt was kept as {kept_at}")
+    if done.exit_status == NotConfirmed.exit_status:
+        face.say("The bytes are in place. Unplug the device and plug it in again.")

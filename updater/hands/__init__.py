@@ -1,0 +1,1 @@
+"""They touch and never decide: USB, the network, the disk, this computer."""

@@ -1,0 +1,1 @@
+"""They think and never touch: no USB, no clock, no file."""

@@ -1,0 +1,69 @@
+"""The only door to the flasher: bytes in, a verified bundle out.
+
+The order is the security (`docs/trust.md`): container, roots, signatures, and only then the payload
+is parsed and the images are compared with it. The same door for a download, a file and a stick.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from types import MappingProxyType
+
+from updater.heads.container import ENVELOPE, images_of, read_container, roots_of
+from updater.heads.manifest import Bundle, Manifest, parse_manifest
+from updater.heads.trust import Root, RootChain, verify_envelope, walk_roots
+from updater.words.errors import NotTrusted, UpdaterError
+
+__all__ = ["Bundle", "Root", "RootChain", "verify_bundle", "verify_evidence", "walk_roots"]
+
+
+def verify_bundle(
+    data: bytes, *, embedded_root: bytes, known_roots: Sequence[bytes] = (), now: datetime
+) -> Bundle:
+    """Verify a bundle file's bytes.
+
+    `known_roots` are those kept from earlier, from any source; they are believed only as far as the
+    embedded root leads to them. `now` (UTC) decides nothing but `Bundle.root_expired`.
+
+    Raises `NotTrusted`, or `Refused` when the bundle is genuine but needs a newer updater.
+    """
+    members = read_container(data)
+    chain = walk_roots(embedded_root, (*known_roots, *roots_of(members)))
+    signed = verify_envelope(chain.root, members[ENVELOPE])
+    manifest = parse_manifest(signed.payload)
+    files = images_of(members)
+    _compare(manifest, files)
+    return Bundle(
+        manifest=manifest,
+        files=MappingProxyType(files),
+        manifest_sha256=hashlib.sha256(signed.payload).hexdigest(),
+        signed_by=signed.signed_by,
+        threshold=signed.threshold,
+        root_version=chain.version,
+        root_expired=chain.expired(now),
+        envelope=members[ENVELOPE],
+        root_chain=chain.versions,
+    )
+
+
+def verify_evidence(envelope: bytes, root: Root) -> Manifest | None:
+    """The manifest in an envelope kept from earlier, or None when it proves nothing (any more)."""
+    try:
+        return parse_manifest(verify_envelope(root, envelope).payload)
+    except UpdaterError:
+        return None
+
+
+def _compare(manifest: Manifest, files: dict[str, bytes]) -> None:
+    """Every image byte is one that was signed for, and nothing else is in the file."""
+    if missing := sorted(manifest.files - files.keys()):
+        raise NotTrusted(f"the manifest speaks of {missing[0]}, which is not in the file")
+    if extra := sorted(files.keys() - manifest.files):
+        raise NotTrusted(f"the file contains {extra[0]}, of which the manifest does not speak")
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    for image in manifest.images:
+        for segment in image.segments:
+            if len(files[segment.file]) != segment.length or digests[segment.file] != segment.sha256:
+                raise NotTrusted(f"{segment.file} is not what was signed: its length or SHA-256 differs")

@@ -1,0 +1,1 @@
+"""What happens, in its order: prepare, ask once, perform."""

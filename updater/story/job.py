@@ -1,0 +1,68 @@
+"""The nouns of the story: the hands it works with, what is asked, and what is known before the question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from semver import Version
+
+from updater.hands.channel import UpdateSite
+from updater.hands.host import Home
+from updater.hands.store import Store
+from updater.hands.usbio import Bus
+from updater.heads.drivers import Drivers, NoDriversNeeded
+from updater.heads.manifest import Bundle
+from updater.heads.plan import Plan
+from updater.heads.policy import OpenedFrom, Verdict
+from updater.heads.silicon import Silicon
+from updater.heads.vendor import Product
+from updater.story.devices import Connected
+from updater.words.events import Step
+from updater.words.facts import Channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """Everything that touches the world, and today's date. Made by a door."""
+
+    bus: Bus
+    site: UpdateSite
+    store: Store
+    home: Home
+    silicon: Silicon
+    now: datetime
+    drivers: Drivers = field(default_factory=NoDriversNeeded)
+    virtual: bool = False
+    clock: Literal["virtual", "real"] = "real"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a person, a link or a file asks for. `data` is a bundle file's content."""
+
+    opened_from: OpenedFrom
+    channel: Channel = Channel.STABLE
+    version: Version | None = None
+    product: str | None = None
+    data: bytes | None = None
+    device: str | None = None
+    as_product: str | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """All that is known before the one question. `plan` is None when there is nothing to do.
+
+    `as_told`: what a person said with --as, the product and the hardware.
+    """
+
+    connected: Connected
+    product: Product
+    bundle: Bundle
+    verdict: Verdict
+    plan: Plan | None
+    steps: tuple[tuple[Step, int], ...]
+    as_told: tuple[Product, str | None] | None = None

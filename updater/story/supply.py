@@ -1,0 +1,97 @@
+"""Where the bundle comes from: a file or the vendor's site, and always through the gate.
+
+One `Supply` serves one run. However many devices are updated, each product's bundle is downloaded and
+verified once; whether it may go onto a device is judged for each device by itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import date, datetime
+
+from updater.hands.channel import Offer, require_as_offered
+from updater.heads.gate import verify_bundle, verify_evidence, walk_roots
+from updater.heads.manifest import Bundle
+from updater.heads.policy import Verdict, check_clock, floor_of, judge
+from updater.heads.vendor import Product
+from updater.story.job import Hands, Request
+from updater.story.steps import Steps
+from updater.words.errors import NotTrusted
+from updater.words.events import Emit, Noticed, Step
+from updater.words.facts import DeviceFacts, Mode
+
+
+class Supply:
+    """The bundles of one request, by product."""
+
+    def __init__(self, hands: Hands, request: Request) -> None:
+        self._hands, self._request = hands, request
+        self._came: dict[str, Bundle] = {}
+        self._once = threading.Lock()
+
+    def bundle(self, product: str, emit: Emit) -> Bundle:
+        """The bundle, genuine, for this product. After a failure the next one who asks tries again.
+
+        Raises `NetworkFailed`, `NoSuchRelease`, `NotTrusted`, `Refused` or `StorageFailed`.
+        """
+        with self._once:
+            if product not in self._came:
+                self._came[product] = self._fetched(product, emit)
+            return self._came[product]
+
+    def _fetched(self, product: str, emit: Emit) -> Bundle:
+        site, request, offer = self._hands.site, self._request, None
+        data = request.data
+        if data is None:
+            offer = site.offer(product, request.channel, request.version)
+            data = site.download(offer, emit)
+        return _verified(self._hands, data, offer, emit)
+
+
+def _verified(hands: Hands, data: bytes, offer: Offer | None, emit: Emit) -> Bundle:
+    steps = Steps(emit, hands.bus.clock)
+    with steps.whole(Step.CHECK):
+        bundle = verify_bundle(
+            data,
+            embedded_root=hands.home.embedded_root,
+            known_roots=hands.site.known_roots(),
+            now=hands.now,
+        )
+        if offer is not None:
+            require_as_offered(offer, bundle.manifest)
+        _check_clock(hands.now, bundle.manifest.created, emit, online=offer is not None)
+    return bundle
+
+
+def _check_clock(now: datetime, created: date, emit: Emit, *, online: bool) -> None:
+    """With a clock that is years behind nothing online ever looks expired: then there is no freshness."""
+    doubt = check_clock(now, created)
+    if doubt is None:
+        return
+    if online and now.date() < created:
+        raise NotTrusted(doubt, advice="Correct this computer's date, and run the command again.")
+    emit(Noticed(doubt))
+
+
+def judged(hands: Hands, request: Request, facts: DeviceFacts, product: Product, bundle: Bundle) -> Verdict:
+    """Whether this bundle may go onto this device, by the rules and by all that was ever seen of them.
+
+    Raises `Refused` or `WrongDevice`.
+    """
+    newest_root = walk_roots(hands.home.embedded_root, bundle.root_chain).root
+    seen = (verify_evidence(kept, newest_root) for kept in hands.store.evidence(product.id))
+    floor = floor_of(
+        product.id,
+        evidence=[manifest for manifest in seen if manifest is not None],
+        reported=facts.security_counter,
+    )
+    return judge(
+        bundle,
+        product=product,
+        facts=facts,
+        floor=floor,
+        opened_from=request.opened_from,
+        channel=request.channel if request.data is None else None,
+        # a device in its ROM does not run what it holds: the plan finds out that nothing differs
+        again=request.again or facts.mode is Mode.ROM,
+    )

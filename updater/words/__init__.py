@@ -1,0 +1,1 @@
+"""What is known, what is said, what can go wrong: nouns that every floor may use."""
