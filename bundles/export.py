@@ -6,11 +6,11 @@ Such a file carries no signature, chooses no silicon and knows no safe order; it
 from __future__ import annotations
 
 from updater.heads.container import images_of, read_container
+from updater.heads.dfufile import format_dfuse
 from updater.heads.manifest import Image, Manifest
 from updater.words.errors import Usage
 from updater.words.facts import Segment
 
-from .dfuse import format_dfuse
 from .placement import as_elements
 
 

@@ -15,10 +15,10 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from intelhex import IntelHex, IntelHexError
 
+from updater.heads.dfufile import parse_dfuse
 from updater.words.errors import Usage
 from updater.words.facts import Segment
 
-from .dfuse import parse_dfuse
 from .files import read_file
 
 _HEX_TYPE = slice(7, 9)  # of a record in text: a colon, length, address, type

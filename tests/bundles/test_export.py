@@ -8,11 +8,11 @@ import pytest
 
 from bundles.cli import main
 from bundles.demo.make import DemoVendor
-from bundles.dfuse import parse_dfuse
 from bundles.firmware import merge, read_firmware
 from bundles.recipe import parse_recipe
 from bundles.release import build
 from tests.bundles.firmware_kit import FLASH, intel_hex, jamcrc, program
+from updater.heads.dfufile import parse_dfuse
 from updater.words.facts import Segment
 
 IMAGES = Path(__file__).parents[2] / "bundles" / "demo" / "firmware" / "images"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundles.dfuse import format_dfuse, parse_dfuse
 from tests.bundles.firmware_kit import dfuse, dfuse_target, jamcrc, sealed
+from updater.heads.dfufile import format_dfuse, parse_dfuse
 from updater.words.facts import Segment
 
 FIRST = Segment(address=0x08000000, data=b"first")
