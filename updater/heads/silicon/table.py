@@ -18,10 +18,11 @@ from updater.heads.silicon.behaviour import Behaviour, behaviour_of
 from updater.heads.silicon.cells import BankMode, Row
 from updater.heads.silicon.chip import Chip
 from updater.heads.silicon.lookalike import Lookalike
+from updater.heads.silicon.options import OptionGroup
 from updater.heads.silicon.quirk import KnownLimitation, Quirk, Remedy
 from updater.words.facts import RomFacts, Shown
 
-_LISTS = ("chip", "quirk", "limitation", "lookalike")
+_LISTS = ("chip", "quirk", "limitation", "lookalike", "options")
 _GUARDS = ("geometry", "parts", "sizes_kib", "bank_mode", "program_unit_bytes", "supply", "otp")
 """What keeps the wrong bytes from being erased or burnt: where the memory is, and how it is written."""
 
@@ -34,6 +35,7 @@ class Silicon(Row, frozen=True):
     quirk: tuple[Quirk, ...]
     limitation: tuple[KnownLimitation, ...] = ()
     lookalike: tuple[Lookalike, ...] = ()
+    options: tuple[OptionGroup, ...] = ()
 
     def by_id(self, chip_id: str) -> Chip | None:
         return next((row for row in self.chip if row.id == chip_id), None)
@@ -143,6 +145,8 @@ def _check(table: Silicon) -> None:
         _refuse_strangers(
             f"limitation {known.id}", "chips", set(known.chips) - {row.id for row in table.chip}
         )
+    for group in table.options:
+        _check_options(group, {row.id: row for row in table.chip})
 
 
 def _check_chip(row: Chip) -> None:
@@ -195,6 +199,20 @@ def _check_quirk(quirk: Quirk, chips: Iterable[Chip]) -> None:
         raise ValueError(f"quirk {quirk.id} waits {wait_ms} ms, which is less than the longest erase")
     if remedy.guards_against_damage and remedy.standing == "inferred":
         raise ValueError(f"quirk {quirk.id}: its remedy guards against damage and rests on an inference")
+
+
+def _check_options(group: OptionGroup, chips: dict[str, Chip]) -> None:
+    """Every option lies in the bytes that the row's ROM gives, and says in one way what it means."""
+    names = ", ".join(field.name for field in group.fields)
+    _refuse_strangers(f"options {names}", "chips", set(group.chips) - chips.keys())
+    for field in group.fields:
+        ways = (field.values, field.protects, field.range_of, field.address_shift is not None)
+        if sum(map(bool, ways)) != 1:
+            raise ValueError(f"option {field.name} does not say in one way what it means")
+        for chip in group.chips:
+            block = chips[chip].option_bytes
+            if block is None or not block.at <= field.at <= field.end <= block.at + block.bytes:
+                raise ValueError(f"chip {chip}: {field.name} does not lie in the row's option bytes")
 
 
 def _refuse_strangers(who: str, kind: str, strangers: set[str]) -> None:
