@@ -35,8 +35,9 @@ from updater.lab.record import Power
 from updater.lab.rom import Dialect
 from updater.lab.shelf import Lab
 from updater.story.job import Hands
-from updater.story.provision import Subject, Visit, find, in_bootloader, perform, prepare
+from updater.story.provision import OtpVisit, find, in_bootloader, perform, prepare
 from updater.story.provision import receipt as receipt_of
+from updater.story.visit import Subject
 from updater.words.errors import Cancelled, DeviceIs, NotFinished, Refused, WrongDevice
 from updater.words.events import Emit, Event, Noticed, Progressed, Step, StepDone, StepStarted
 
@@ -178,7 +179,7 @@ def test_a_dry_run_shows_the_plan_and_stops(desk: Desk) -> None:
     assert desk.board()["state"] == "application"
 
 
-def story(hands: Hands, *patches: Patch, at_the_question: Callable[[], None] = lambda: None) -> Visit:
+def story(hands: Hands, *patches: Patch, at_the_question: Callable[[], None] = lambda: None) -> OtpVisit:
     """The story below the doors: into the bootloader, read, plan, question, burn, and out again."""
     subject = find(hands, request_for(None, None), patches)
     with in_bootloader(hands, subject, lambda _event: None) as visit:
@@ -297,7 +298,7 @@ def burn_and_listen(desk: Desk, patch: Patch) -> tuple[Ear, int | None]:
     ear = Ear()
     with desk.hands() as hands:
         hands.bus.listener = ear
-        return ear, story(hands, patch).burner.alternate
+        return ear, story(hands, patch).worker.alternate
 
 
 def test_the_alternate_of_the_otp_memory_is_selected_and_the_flash_again_before_the_start(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from updater.words.errors import DeviceIs, UpdaterError, every_error
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
 # the contract of the README
-EXIT_STATUSES = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 70}
+EXIT_STATUSES = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 70}
 
 
 def exit_table() -> str:

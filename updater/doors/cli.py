@@ -17,6 +17,7 @@ from updater.doors.benchcli import add_parser as add_station
 from updater.doors.benchcli import install_every
 from updater.doors.linkcli import add_parser as add_links
 from updater.doors.linkcli import is_link_call, outside_arguments
+from updater.doors.memorycli import add_parsers as add_memory
 from updater.doors.otpcli import add_parser as add_otp
 from updater.words.errors import Bug, Cancelled, StorageFailed, UpdaterError, Usage
 
@@ -156,6 +157,7 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     _add_device_commands(commands, shared, one)
     add_station(commands, shared, hands=_hands)
     add_otp(commands, shared, one, hands=_hands)
+    add_memory(commands, shared, one, hands=_hands)
     _add_file_and_link_commands(commands, shared)
     _add_demo(commands, with_lab=with_lab)
     return parser

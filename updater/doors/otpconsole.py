@@ -25,10 +25,10 @@ def show(hands: Hands, face: Face, request: Request) -> int:
     """`updater otp show`: the raw bytes, block by block, with their locks."""
     subject = find(hands, request)
     with in_bootloader(hands, subject, face.emit) as visit:
-        contents = visit.burner.read()
+        contents = visit.worker.read()
     chip = visit.behaviour.chip
     area = otp_area(chip)
-    alternate = visit.burner.alternate
+    alternate = visit.worker.alternate
     title = (
         f"{visit.product.title}: OTP memory of its {chip.title}, {count_bytes(area.bytes)} "
         f"at 0x{area.at:08X} in blocks of {area.block_bytes}"
@@ -46,7 +46,7 @@ def write(
     with stopped_at_work(), in_bootloader(hands, subject, face.emit) as visit:
         plan = prepare(visit, patches)
         if plan.runs:
-            face.announce(otp_plan_line(plan, visit.burner.alternate), describe(plan))
+            face.announce(otp_plan_line(plan, visit.worker.alternate), describe(plan))
         if plan.runs and not dry:
             _ask_once(face, plan, yes=yes)
             perform(hands, visit, plan)

@@ -37,7 +37,7 @@ WORDS = {
     Step.DOWNLOAD: "downloading the update",
     Step.CHECK: "checking its signatures",
     Step.ENTER: "entering the bootloader",
-    Step.READ: "comparing what is there",
+    Step.READ: "reading what is there",
     Step.ERASE: "erasing",
     Step.WRITE: "writing",
     Step.VERIFY: "reading back",

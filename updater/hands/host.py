@@ -163,3 +163,11 @@ def read_file(path: Path, *, limit: int) -> bytes:
         ) from error
     except OSError as error:
         raise StorageFailed(f"cannot read {path}: {error.strerror}") from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole. Raises `StorageFailed`."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise StorageFailed(f"cannot write {path}: {error.strerror}") from error

@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 from semver import Version
 
+from updater.heads.dfufile import DfuFile
 from updater.heads.doctor import Diagnosis
 from updater.heads.manifest import Image, Manifest
+from updater.heads.memory import Difference, Memory
 from updater.heads.otp import OtpContents, OtpPlan, Patch
 from updater.heads.plan import Plan
-from updater.heads.silicon import OtpArea
+from updater.heads.silicon import Option, OtpArea
 from updater.words.errors import UpdaterError
 from updater.words.events import Progressed, Step
 from updater.words.facts import DeviceFacts, IdentityFrom, Limitation
@@ -217,6 +219,90 @@ def otp_receipt_line(receipt: OtpReceipt) -> Line:
         "control_transfers": receipt.control_transfers,
         "steps": [{"step": step, "ms": ms} for step, ms in receipt.steps],
         "clock": receipt.clock,
+    }
+
+
+def memory_line(facts: DeviceFacts, chip: str, memory: Memory, *, file: str | None) -> Line:
+    """What `updater read` read; the bytes themselves only where no file holds them."""
+    return {
+        "type": "memory",
+        "device": device_line(facts),
+        "chip": chip,
+        "region": memory.kind,
+        "alternate": memory.alternate,
+        "parts": [
+            {
+                "address": _hex(part.address, 8),
+                "length": len(part.data),
+                "sha256": hashlib.sha256(part.data).hexdigest(),
+                "hex": part.data.hex() if file is None else None,
+            }
+            for part in memory.parts
+        ],
+        "options": [_option(one) for one in memory.options],
+        "file": file,
+    }
+
+
+def _option(option: Option) -> Line:
+    return {
+        "name": option.name,
+        "value": _hex(option.value, (option.bits + 3) // 4),
+        "meaning": option.meaning,
+        "standing": option.standing,
+        "source": option.source,
+    }
+
+
+def compared_line(
+    facts: DeviceFacts, chip: str, memory: Memory, file: str, difference: Difference | None
+) -> Line:
+    """What `updater read --compare` found."""
+    return {
+        "type": "compared",
+        "device": device_line(facts),
+        "chip": chip,
+        "region": memory.kind,
+        "compared_bytes": memory.size,
+        "file": file,
+        "differing_bytes": difference.bytes if difference else 0,
+        "first": {
+            "address": _hex(difference.address, 8),
+            "device": _hex(difference.device, 2),
+            "file": _hex(difference.file, 2),
+        }
+        if difference
+        else None,
+    }
+
+
+def dfu_line(file: DfuFile) -> Line:
+    """What is in a DFU file. `targets` is null for a plain one."""
+    return {
+        "type": "dfu-file",
+        "vendor_id": _hex(file.vendor_id, 4),
+        "product_id": _hex(file.product_id, 4),
+        "bcd_device": _hex(file.bcd_device, 4),
+        "bcd_dfu": _hex(file.bcd_dfu, 4),
+        "crc": _hex(file.crc, 8),
+        "bytes": file.body_bytes,
+        "targets": None
+        if file.targets is None
+        else [
+            {
+                "alternate": target.alternate,
+                "name": target.name,
+                "elements": [
+                    {
+                        "address": _hex(one.address, 8),
+                        "length": len(one.data),
+                        "sha256": hashlib.sha256(one.data).hexdigest(),
+                    }
+                    for one in target.elements
+                ],
+            }
+            for target in file.targets
+        ],
     }
 
 

@@ -12,7 +12,16 @@ from contextlib import suppress
 from typing import NoReturn
 
 from updater.hands.usbio import FLASH_ALTERNATE, Wire
-from updater.heads.dfu.scripts import get_status, go_to_idle, leave, read, read_if_allowed, select, write
+from updater.heads.dfu.scripts import (
+    Pace,
+    get_status,
+    go_to_idle,
+    leave,
+    read,
+    read_if_allowed,
+    select,
+    write,
+)
 from updater.heads.dfu.words import (
     DeviceRefused,
     Out,
@@ -24,7 +33,7 @@ from updater.heads.dfu.words import (
     WireError,
 )
 from updater.heads.otp import BLANK, OtpContents, OtpPlan, alternate_of, otp_area
-from updater.heads.silicon import Behaviour
+from updater.heads.silicon import Behaviour, Chip
 from updater.heads.vendor import Recovery
 from updater.story.steps import Steps
 from updater.words.errors import (
@@ -91,18 +100,7 @@ class Burner:
 
     def leave(self) -> None:
         """Start the application; whether it runs is seen by its coming back."""
-        with suppress(WireError):
-            self._wire.run(go_to_idle(self._pace.may_stick))
-            if self.alternate is not None:
-                self._wire.run(select(FLASH_ALTERNATE))
-            try:
-                self._wire.run(leave(self._chip.flash.address, self._pace.polling))
-            except DeviceRefused as error:
-                again = leave(self._chip.flash.address, self._pace.polling)
-                if error.code == StatusCode.errVENDOR:  # read-protected: the pointer never moved (AN3156)
-                    again = _leave_from_the_start()
-                self._wire.run(go_to_idle(self._pace.may_stick))
-                self._wire.run(again)
+        start_application(self._wire, self._chip, self._pace, reselect=self.alternate is not None)
 
     def _read(self) -> OtpContents:
         area = self._area
@@ -208,6 +206,22 @@ def _differences(back: OtpContents, expected: OtpContents) -> list[str]:
 
 
 _MOST_SAID = 4
+
+
+def start_application(wire: Wire, chip: Chip, pace: Pace, *, reselect: bool) -> None:
+    """Leave a bootloader in which nothing of the flash was touched. `reselect`: another memory is chosen."""
+    again = leave(chip.flash.address, pace.polling)
+    with suppress(WireError):
+        wire.run(go_to_idle(pace.may_stick))
+        if reselect:
+            wire.run(select(FLASH_ALTERNATE))
+        try:
+            wire.run(leave(chip.flash.address, pace.polling))
+        except DeviceRefused as error:
+            if error.code == StatusCode.errVENDOR:  # read-protected: the pointer never moved (AN3156)
+                again = _leave_from_the_start()
+            wire.run(go_to_idle(pace.may_stick))
+            wire.run(again)
 
 
 def _leave_from_the_start() -> Script[None]:

@@ -178,6 +178,14 @@ class StorageFailed(UpdaterError):
     advice = "Free some disk space and check that the folder can be written, then run the command again."
 
 
+class Differs(UpdaterError):
+    """The device's memory is not what the file says (`read --compare`). Nothing was changed."""
+
+    exit_status = 14
+    means = "compared, and not equal (`read --compare`)"
+    advice = "Nothing was changed. `updater read --output FILE` keeps what the device holds."
+
+
 class Bug(UpdaterError):
     """Something happened that the updater's authors did not foresee."""
 

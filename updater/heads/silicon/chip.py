@@ -164,6 +164,7 @@ class Chip(Row, frozen=True):
     otp: OtpArea | None = None
     no_otp: Fact[str] | None = None
     option_bytes: OptionBytes | None = None
+    no_option_bytes: Fact[str] | None = None
     supply: Supply | None = None
     stack_ends: Fact[tuple[int, ...]] | None = None
 

@@ -179,6 +179,8 @@ def _check_chip(row: Chip) -> None:
             raise ValueError(f"chip {row.id}: {option.option} does not lie in the row's option bytes")
     if row.otp and row.no_otp:
         raise ValueError(f"chip {row.id} has OTP memory and none")
+    if row.option_bytes and row.no_option_bytes:
+        raise ValueError(f"chip {row.id} shows its option bytes and does not")
 
 
 def _check_quirk(quirk: Quirk, chips: Iterable[Chip]) -> None:
