@@ -17,8 +17,8 @@ from bundles.demo.make import DemoVendor
 from bundles.recipe import NotFor, Recipe, RecipeImage, parse_recipe
 from tests.bundles.test_recipe import RECIPE
 from tests.heads.bundle_kit import make_image
+from updater.heads.choosing import choose_image
 from updater.heads.manifest import Image, ImageFor
-from updater.heads.plan import choose_image
 from updater.heads.silicon import the_table
 from updater.heads.vendor import Product
 from updater.words.errors import Usage, WrongDevice

@@ -177,8 +177,8 @@ def test_option_bytes_of_an_f746_are_told_in_words(desk: Desk) -> None:
         "(documented)",
     ):
         assert line in said.out
-    line = desk.updater("read", "--region", "options", "--json").last
-    options = {one["name"]: one for one in line["options"]}
+    decoded = desk.updater("read", "--region", "options", "--json").last["options"]
+    options = {one["name"]: one for one in decoded}
     assert options["BOR_LEV"]["value"] == "0x3"
     assert options["BOR_LEV"]["meaning"] == "brown-out reset is off"
 

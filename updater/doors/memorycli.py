@@ -1,4 +1,4 @@
-"""`updater read` and `updater dfu`: arguments in, an exit status out. Imports are late, as in `cli`."""
+"""`updater read`, `write` and `dfu`: arguments in, an exit status out. Imports are late, as in `cli`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ def add_parsers(
         "--format", choices=("bin", "hex", "dfu"), help="of FILE; else told from the end of its name"
     )
     read.set_defaults(run=lambda args, face: _read(args, face, hands))
+    write = commands.add_parser(
+        "write", parents=[shared, one], help="write a file that nobody signed (engineering updaters only)"
+    )
+    write.add_argument("file", type=Path, metavar="FILE", help=".bin with --at, .hex or DfuSe .dfu")
+    write.add_argument("--at", type=number, metavar="ADDRESS", help="where a .bin file begins (0x...)")
+    write.add_argument(
+        "--over-kept", action="store_true", help="also where the product keeps its own data, which is lost"
+    )
+    write.add_argument("--yes", action="store_true", help="answer the one question with yes")
+    write.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+    write.set_defaults(run=lambda args, face: _write(args, face, hands))
     dfu = commands.add_parser("dfu", help="DFU files")
     parts = dfu.add_subparsers(title="commands", metavar="COMMAND", required=True)
     show = parts.add_parser("show", parents=[shared], help="show what is in a DfuSe or DFU file")
@@ -49,6 +60,16 @@ def _read(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
     files = Files(output=args.output, compare=args.compare, format=args.format)
     with hands(args) as made:
         return read(made, face, request_for(args.device, args.as_product), wanted, files)
+
+
+def _write(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
+    from updater.doors.memoryconsole import request_for
+    from updater.doors.writeconsole import write
+
+    with hands(args) as made:
+        request = request_for(args.device, args.as_product)
+        how = {"at": args.at, "over_kept": args.over_kept, "yes": args.yes, "dry": args.dry_run}
+        return write(made, face, request, args.file, **how)
 
 
 def _show_dfu(args: argparse.Namespace, face: Face) -> int:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 
 from semver import Version
 
+from updater.heads.choosing import choose_image
 from updater.heads.dfu.scripts import Pace
 from updater.heads.eta import UNKNOWN, Load, Typical, total_ms
 from updater.heads.geometry import RealFlash, flash_of
-from updater.heads.manifest import Bundle, Image, ImageFor
+from updater.heads.manifest import Bundle
 from updater.heads.placing import ERASED, check_flash, check_keep, overlaps, padded, split
 from updater.heads.silicon import Behaviour, Chip
 from updater.heads.vectors import wrong_with_vectors
@@ -107,20 +108,21 @@ class Plan:
 
     `mass_erase` is None where each of `sectors` is erased by itself. `replug_because`: this ROM cannot
     start the new application, and a person has to unplug the device. `blank_is_erased`: whether flash that
-    reads blank can be written as it is.
+    reads blank can be written as it is. `starts_at`: where the vector table of the application is.
     """
 
     product: str
     title: str
     hardware: str | None
     from_version: Version | None
-    to_version: Version
+    to_version: Version | None
     identity: IdentityFrom
     chip: str
     image: str
     image_because: str
     sectors: tuple[SectorPlan, ...]
     granule: Segment
+    starts_at: int
     pace: Pace
     keep: tuple[tuple[int, int], ...]
     lost_bytes: int
@@ -234,6 +236,17 @@ def _holds_nothing(step: SectorPlan, contents: Mapping[int, bytes]) -> bool:
     return len(content) == step.sector.size and is_blank(content)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cargo:
+    """What goes into the flash. `is_piece`: it need not be a whole program with its vector table."""
+
+    segments: tuple[Segment, ...]
+    name: str
+    because: str
+    to_version: Version | None
+    is_piece: bool = False
+
+
 def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: Behaviour) -> Plan:
     """Decide what to do, or refuse.
 
@@ -244,15 +257,28 @@ def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: B
     manifest, chip = bundle.manifest, behaviour.chip
     if chip.id not in product.chips:
         raise WrongDevice(f"this device's chip is a {chip.title}, but {product.title} is not made with one")
-    recovery = _recovery(product, behaviour)
     image, because = choose_image(manifest.images, facts, behaviour)
-    segments = [padded(part, behaviour.unit_bytes) for part in bundle.segments(image)]
+    cargo = Cargo(
+        segments=bundle.segments(image), name=image.name, because=because, to_version=manifest.version
+    )
+    return plan_cargo(facts, cargo, product, behaviour)
+
+
+def plan_cargo(
+    facts: DeviceFacts, cargo: Cargo, product: Product, behaviour: Behaviour, *, over_kept: bool = False
+) -> Plan:
+    """The plan for these bytes. `over_kept`: also where the product keeps data. Raises as `make_plan`."""
+    chip = behaviour.chip
+    recovery = _recovery(product, behaviour)
+    segments = [padded(part, behaviour.unit_bytes) for part in cargo.segments]
     flash = flash_of(chip, facts, product, needed_end=max(part.end for part in segments))
     check_flash(segments, flash)
-    if wrong := wrong_with_vectors(segments, flash_start=flash.start, granule_bytes=chip.granule_bytes):
-        raise WrongDevice(wrong)
-    keep = tuple((region.address, region.length) for region in product.keep)
     touched = [s for s in flash.sectors if any(overlaps(s, part.address, part.end) for part in segments)]
+    is_program = not cargo.is_piece or flash.sectors[0] in touched
+    wrong = wrong_with_vectors(segments, flash_start=flash.start, granule_bytes=chip.granule_bytes)
+    if is_program and wrong:
+        raise WrongDevice(wrong)
+    keep = () if over_kept else tuple((region.address, region.length) for region in product.keep)
     check_keep(touched, keep)
     granule, body = split(segments, chip.granule_bytes)
     plan = Plan(
@@ -260,13 +286,14 @@ def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: B
         title=product.title,
         hardware=facts.hardware,
         from_version=facts.version,
-        to_version=manifest.version,
+        to_version=cargo.to_version,
         identity=facts.identity,
         chip=chip.id,
-        image=image.name,
-        image_because=because,
+        image=cargo.name,
+        image_because=cargo.because,
         sectors=(),
         granule=granule,
+        starts_at=flash.start,
         pace=behaviour.pace,
         keep=keep,
         lost_bytes=0,
@@ -277,10 +304,15 @@ def make_plan(facts: DeviceFacts, bundle: Bundle, product: Product, behaviour: B
         estimate_ms=0,
         mass_erase=_mass_erase(touched, flash, behaviour, product),
         feature=_feature(behaviour, product),
-        replug_because=_replug(granule, behaviour),
+        replug_because=_replug(granule if is_program else None, behaviour),
         typical=typical_of(chip, fast=_feature(behaviour, product) is not None),
         blank_is_erased=chip.program_unit_bytes.value <= _LARGEST_UNIT_WITHOUT_ECC,
     )
+    if plan.mass_erase and not is_program:
+        raise Refused(
+            "these bytes need the whole flash to be erased, and the program in it would be lost",
+            advice="Nothing was changed. Write a whole program together with them.",
+        )
     return plan._with_sectors(tuple(_sector_plan(sector, body, behaviour) for sector in touched))
 
 
@@ -297,36 +329,6 @@ def typical_of(chip: Chip, *, fast: bool) -> Typical:
         block=chip.transfer_size.value,
         ready_ms=chip.usb_ready_ms.value,
     )
-
-
-def choose_image(images: Iterable[Image], facts: DeviceFacts, behaviour: Behaviour) -> tuple[Image, str]:
-    """The one image for this silicon, and why. A restriction on something unknown is not met.
-
-    Raises `WrongDevice` when none fits.
-    """
-    images = tuple(images)
-    dev_id = behaviour.chip.dev_id.value
-    letter, rom = facts.revision, facts.rom_version
-    fitting = [one for one in images if one.for_.fits(dev_id=dev_id, revision=letter, rom_version=rom)]
-    if len(fitting) == 1:
-        (image,) = fitting
-        if len(images) == 1:
-            return image, "the bundle has this one image"
-        return image, f"of {len(images)} images it is the one for {_silicon_words(image.for_, facts)}"
-    known = f"{behaviour.chip.title}, {_silicon_words(None, facts)}"
-    if not fitting:
-        raise WrongDevice(f"the bundle has no image for this device's chip ({known})")
-    raise WrongDevice(f"the bundle has {len(fitting)} images for this device's chip ({known})")
-
-
-def _silicon_words(wanted: ImageFor | None, facts: DeviceFacts) -> str:
-    parts = []
-    if wanted is None or wanted.revisions:
-        parts.append(f"revision {facts.revision}" if facts.revision else "revision unknown")
-    if wanted is None or wanted.rom_versions:
-        rom = facts.rom_version
-        parts.append(f"ROM 0x{rom:02X}" if rom is not None else "ROM version unknown")
-    return ", ".join(parts) or "this chip"
 
 
 def _recovery(product: Product, behaviour: Behaviour) -> Recovery:
@@ -373,10 +375,12 @@ def _feature(behaviour: Behaviour, product: Product) -> DeviceFeature | None:
     return DeviceFeature(address=supply.feature_at, value=supply.value, supply_mv=stated)
 
 
-def _replug(granule: Segment, behaviour: Behaviour) -> str | None:
-    """Why this ROM cannot start this image, in words; None when it can."""
+def _replug(granule: Segment | None, behaviour: Behaviour) -> str | None:
+    """Why this ROM cannot start this image, in words; None when it can, or when it is no image."""
     if behaviour.replug_to_start:
         return "this bootloader cannot start the new program"
+    if granule is None:
+        return None
     near, ends = behaviour.replug_if_stack_within, behaviour.chip.stack_ends
     stack = int.from_bytes(granule.data[:4], "little")
     if near and ends and any(end - near <= stack <= end for end in ends.value):

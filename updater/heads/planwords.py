@@ -13,9 +13,16 @@ def describe(plan: Plan) -> list[str]:
     """The plan in words, one line each, as the person reads it before the one question."""
     was = str(plan.from_version) if plan.from_version else "unknown"
     hardware = f", hardware {plan.hardware}" if plan.hardware else ""
-    lines = [
+    return [
         f"{plan.title}{hardware}: version {was} -> {plan.to_version}",
         f"image:    {plan.image} ({plan.image_because})",
+        *describe_work(plan),
+    ]
+
+
+def describe_work(plan: Plan) -> list[str]:
+    """What will be done and what it costs, whatever it is that is written."""
+    lines = [
         f"erase:    {_erase_words(plan)}",
         f"write:    {plan.write_bytes:,} bytes; every byte is read back and compared",
         f"time:     about {max(1, round(plan.estimate_ms / 1000))} s",

@@ -7,6 +7,7 @@ bytes, times ms. Pure: values in, dictionaries out.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from updater.heads.plan import Plan
 from updater.heads.silicon import Option, OtpArea
 from updater.words.errors import UpdaterError
 from updater.words.events import Progressed, Step
-from updater.words.facts import DeviceFacts, IdentityFrom, Limitation
+from updater.words.facts import DeviceFacts, IdentityFrom, Limitation, Segment
 
 Line = dict[str, Any]
 Result = Literal["confirmed", "written-not-confirmed", "nothing-to-do", "dry-run"]
@@ -60,6 +61,25 @@ class OtpReceipt:
     plan: OtpPlan
     verified: Literal["read-back", "none"]
     wrote_bytes: int
+    control_transfers: int
+    steps: tuple[tuple[Step, int], ...]
+    clock: Literal["virtual", "real"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteReceipt:
+    """What `updater write` did to one device, and how it was verified. Nobody had signed the file."""
+
+    exit_status: int
+    result: Result
+    device: DeviceFacts
+    product: str
+    identity: IdentityFrom
+    file: str
+    parts: tuple[Segment, ...]
+    verified: Literal["read-back", "none"]
+    wrote_bytes: int
+    erased_sectors: int
     control_transfers: int
     steps: tuple[tuple[Step, int], ...]
     clock: Literal["virtual", "real"]
@@ -115,7 +135,7 @@ def plan_line(plan: Plan) -> Line:
         "type": "plan",
         "product": plan.product,
         "from_version": _text(plan.from_version),
-        "to_version": str(plan.to_version),
+        "to_version": _text(plan.to_version),
         "image": plan.image,
         "image_because": plan.image_because,
         "erase": [{"address": _hex(one.address, 8), "size": one.size} for one in plan.erased_sectors],
@@ -222,6 +242,45 @@ def otp_receipt_line(receipt: OtpReceipt) -> Line:
     }
 
 
+def write_plan_line(
+    plan: Plan, digest: str, parts: Sequence[Segment], overwritten: Sequence[tuple[int, int]]
+) -> Line:
+    """What `updater write` would do: the plan of an update, of a file without a version or a signature."""
+    return {
+        **plan_line(plan),
+        "type": "write-plan",
+        "sha256": digest,
+        "parts": [_part(part) for part in parts],
+        "overwrites": [{"address": _hex(address, 8), "length": length} for address, length in overwritten],
+    }
+
+
+def write_receipt_line(receipt: WriteReceipt) -> Line:
+    """What `updater write` did."""
+    return {
+        "type": "write-receipt",
+        "exit": receipt.exit_status,
+        "result": receipt.result,
+        "device": device_line(receipt.device),
+        "product": receipt.product,
+        "identity": receipt.identity,
+        "file": receipt.file,
+        "parts": [_part(part) for part in receipt.parts],
+        "signed_by": [],
+        "verified": receipt.verified,
+        "wrote_bytes": receipt.wrote_bytes,
+        "erased_sectors": receipt.erased_sectors,
+        "control_transfers": receipt.control_transfers,
+        "steps": [{"step": step, "ms": ms} for step, ms in receipt.steps],
+        "clock": receipt.clock,
+    }
+
+
+def _part(part: Segment) -> Line:
+    digest = hashlib.sha256(part.data).hexdigest()
+    return {"address": _hex(part.address, 8), "length": len(part.data), "sha256": digest}
+
+
 def memory_line(facts: DeviceFacts, chip: str, memory: Memory, *, file: str | None) -> Line:
     """What `updater read` read; the bytes themselves only where no file holds them."""
     return {
@@ -230,15 +289,7 @@ def memory_line(facts: DeviceFacts, chip: str, memory: Memory, *, file: str | No
         "chip": chip,
         "region": memory.kind,
         "alternate": memory.alternate,
-        "parts": [
-            {
-                "address": _hex(part.address, 8),
-                "length": len(part.data),
-                "sha256": hashlib.sha256(part.data).hexdigest(),
-                "hex": part.data.hex() if file is None else None,
-            }
-            for part in memory.parts
-        ],
+        "parts": [{**_part(part), "hex": part.data.hex() if file is None else None} for part in memory.parts],
         "options": [_option(one) for one in memory.options],
         "file": file,
     }
@@ -292,14 +343,7 @@ def dfu_line(file: DfuFile) -> Line:
             {
                 "alternate": target.alternate,
                 "name": target.name,
-                "elements": [
-                    {
-                        "address": _hex(one.address, 8),
-                        "length": len(one.data),
-                        "sha256": hashlib.sha256(one.data).hexdigest(),
-                    }
-                    for one in target.elements
-                ],
+                "elements": [_part(one) for one in target.elements],
             }
             for target in file.targets
         ],

@@ -201,6 +201,12 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     keep: tuple[Keep, ...] = ()
 
 
+class Engineering(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an engineer's updater may do besides. `write`: files that nobody signed (`updater write`)."""
+
+    write: bool = False
+
+
 class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """vendor.toml. `repository` is the update site's address and ends with "/"."""
 
@@ -211,6 +217,7 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     repository: str
     link: LinkScheme
     products: tuple[Product, ...] = msgspec.field(name="product")
+    engineering: Engineering | None = None
 
     def product(self, id: str) -> Product | None:
         """The product with this id."""

@@ -16,11 +16,11 @@ from updater.hands.store import Journal
 from updater.hands.usbio import Attached
 from updater.heads.dfu.words import DeviceRefused, StatusCode, Vanished, WireError
 from updater.heads.eta import Forecast
-from updater.heads.plan import Plan, make_plan
+from updater.heads.plan import Plan
 from updater.heads.vendor import RecoveryKind, Vendor
 from updater.story.devices import Connected, behaviour_of
 from updater.story.flashing import Flasher, Possible
-from updater.story.job import Hands, Prepared
+from updater.story.job import Errand, Hands
 from updater.story.passage import check_arrival, prove_again, still_there, when_it_has_a_driver
 from updater.story.recognise import contradicting_header, contradicting_record, lasting_serial, rom_silicon
 from updater.story.steps import Steps
@@ -48,7 +48,7 @@ class Done:
     control_transfers: int
 
 
-def carry_out(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> Done:
+def carry_out(hands: Hands, prepared: Errand, plan: Plan, steps: Steps) -> Done:
     """Enter the ROM, flash, leave. The journal is on the disk before the device is touched at all."""
     connected = prepared.connected
     attached = still_there(hands.bus, connected, hands.home.vendor, hands.silicon)
@@ -65,7 +65,7 @@ def carry_out(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> Don
 
 
 def _enter_and_flash(
-    hands: Hands, prepared: Prepared, plan: Plan, steps: Steps, attached: Attached, diary: _Diary
+    hands: Hands, prepared: Errand, plan: Plan, steps: Steps, attached: Attached, diary: _Diary
 ) -> Done:
     is_running = prepared.connected.facts.mode is Mode.APPLICATION
     forecast = steps.forecast = Forecast(plan.typical, plan.loads, enters=is_running)
@@ -93,9 +93,7 @@ def _enter_and_flash(
         return Done(final, wire.control_transfers)
 
 
-def _in_bootloader(
-    hands: Hands, prepared: Prepared, plan: Plan, steps: Steps, attached: Attached
-) -> Prepared:
+def _in_bootloader(hands: Hands, prepared: Errand, plan: Plan, steps: Steps, attached: Attached) -> Errand:
     """The device in its ROM. One that has become a stranger on the way there is known by what proved it."""
     vendor, facts = hands.home.vendor, prepared.connected.facts
     arrival = Arrival(attached)
@@ -125,9 +123,9 @@ def _refuse_another(against: str | None) -> None:
         )
 
 
-def _confirmed_plan(hands: Hands, prepared: Prepared, plan: Plan, facts: DeviceFacts) -> Plan:
+def _confirmed_plan(hands: Hands, prepared: Errand, plan: Plan, facts: DeviceFacts) -> Plan:
     """The plan made again with what the ROM has shown; what the person agreed to must not change."""
-    final = make_plan(facts, prepared.bundle, prepared.product, behaviour_of(hands.silicon, facts))
+    final = prepared.plan_for(facts, behaviour_of(hands.silicon, facts))
     if (final.image, final.parts) != (plan.image, plan.parts):
         raise WrongDevice("in its bootloader the device turned out to need another image than was planned")
     if (final.erased_sectors, final.lost_bytes) != (plan.erased_sectors, plan.lost_bytes):
@@ -141,7 +139,7 @@ class _Diary:
     `continues`: an earlier update, which may have been this device's, was not finished.
     """
 
-    def __init__(self, hands: Hands, prepared: Prepared, notice: Callable[[str], None]) -> None:
+    def __init__(self, hands: Hands, prepared: Errand, notice: Callable[[str], None]) -> None:
         facts, plan = prepared.connected.facts, prepared.plan
         self._store, self._notice = hands.store, notice
         self.continues = any(
@@ -157,7 +155,7 @@ class _Diary:
             serial=lasting_serial(facts, self._chip) if self._chip else None,
             identity=facts.identity,
             revision=facts.revision,
-            manifest_sha256=prepared.bundle.manifest_sha256,
+            manifest_sha256=prepared.digest,
             from_version=str(plan.from_version) if plan and plan.from_version else None,
         )
         self._keep()
@@ -213,7 +211,7 @@ def _stopped_on_the_way(steps: Steps, plan: Plan, *, sent: bool) -> Iterator[Non
 
 
 @contextmanager
-def _said_plainly(hands: Hands, prepared: Prepared, flasher: Flasher, plan: Plan) -> Iterator[None]:
+def _said_plainly(hands: Hands, prepared: Errand, flasher: Flasher, plan: Plan) -> Iterator[None]:
     """Turn what stops the work into an error that says how the device is now.
 
     A device that ran its application, and of which nothing was erased, is started again. One that was
@@ -231,7 +229,7 @@ def _said_plainly(hands: Hands, prepared: Prepared, flasher: Flasher, plan: Plan
         raise said from error
 
 
-def _start_again(hands: Hands, prepared: Prepared, flasher: Flasher, plan: Plan, said: UpdaterError) -> None:
+def _start_again(hands: Hands, prepared: Errand, flasher: Flasher, plan: Plan, said: UpdaterError) -> None:
     """Back to the old program, and say of the device what is seen of it."""
     if plan.replug_because is not None:
         if said.device_is is DeviceIs.UNTOUCHED:

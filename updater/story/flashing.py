@@ -143,11 +143,11 @@ class Flasher:
                 if error.code == StatusCode.errVENDOR:  # so the pointer was never moved
                     self._wire.run(leave_from_the_start())
                 else:
-                    self._wire.run(leave(plan.granule.address, plan.pace.polling))
+                    self._wire.run(leave(plan.starts_at, plan.pace.polling))
 
     def _start(self, plan: Plan) -> None:
         self._wire.run(go_to_idle(plan.pace.may_stick))
-        self._wire.run(leave(plan.granule.address, plan.pace.polling))
+        self._wire.run(leave(plan.starts_at, plan.pace.polling))
 
     def _speed_up(self, plan: Plan) -> None:
         """Tell the ROM the supply voltage, where the vendor states it; a refusal costs nothing but time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -14,13 +15,13 @@ from updater.hands.store import Store
 from updater.hands.usbio import Bus
 from updater.heads.drivers import Drivers, NoDriversNeeded
 from updater.heads.manifest import Bundle
-from updater.heads.plan import Plan
+from updater.heads.plan import Plan, make_plan
 from updater.heads.policy import OpenedFrom, Verdict
-from updater.heads.silicon import Silicon
+from updater.heads.silicon import Behaviour, Silicon
 from updater.heads.vendor import Product
 from updater.story.devices import Connected
 from updater.words.events import Step
-from updater.words.facts import Channel
+from updater.words.facts import Channel, DeviceFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +54,47 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """All that is known before the one question. `plan` is None when there is nothing to do.
+class Errand(ABC):
+    """A device, and what is to be written into its flash. `plan` is None when there is nothing to do.
 
     `as_told`: what a person said with --as, the product and the hardware.
     """
 
     connected: Connected
     product: Product
+    plan: Plan | None
+    as_told: tuple[Product, str | None] | None = None
+
+    @abstractmethod
+    def plan_for(self, facts: DeviceFacts, behaviour: Behaviour) -> Plan:
+        """The plan, made again for a device of which more is known by now. Raises what `make_plan` does."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """SHA-256 of what is written, or of what describes it."""
+
+    @property
+    @abstractmethod
+    def goal(self) -> str:
+        """What is written, in a word or two."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(Errand):
+    """An update: all that is known before the one question."""
+
     bundle: Bundle
     verdict: Verdict
-    plan: Plan | None
     steps: tuple[tuple[Step, int], ...]
-    as_told: tuple[Product, str | None] | None = None
+
+    def plan_for(self, facts: DeviceFacts, behaviour: Behaviour) -> Plan:
+        return make_plan(facts, self.bundle, self.product, behaviour)
+
+    @property
+    def digest(self) -> str:
+        return self.bundle.manifest_sha256
+
+    @property
+    def goal(self) -> str:
+        return str(self.bundle.manifest.version)

@@ -24,7 +24,7 @@ from updater.heads.recording import (
     format_recording,
     told,
 )
-from updater.story.job import Hands, Prepared
+from updater.story.job import Errand, Hands
 from updater.words.errors import StorageFailed, UpdaterError
 from updater.words.facts import Shown
 
@@ -120,13 +120,13 @@ class Transcript:
             part=tuple(parts),
         )
 
-    def keep(self, hands: Hands, prepared: Prepared, failed: str) -> None:
+    def keep(self, hands: Hands, prepared: Errand, failed: str) -> None:
         """Write it to the state folder. A disk that is full is not worth a second error."""
         if self.is_empty:
             return
-        facts, version = prepared.connected.facts, prepared.bundle.manifest.version
+        facts = prepared.connected.facts
         recording = self.recording(
-            title=f"{prepared.product.id} to {version} on port {facts.port}",
+            title=f"{prepared.product.id} to {prepared.goal} on port {facts.port}",
             source=f"update of {hands.now:%Y-%m-%d %H:%M:%S} UTC, {hands.clock} clock",
             failed=failed,
         )
@@ -142,7 +142,7 @@ def _failure(error: WireError) -> Failure:
 
 
 @contextmanager
-def kept_if_it_fails(hands: Hands, prepared: Prepared) -> Iterator[Transcript]:
+def kept_if_it_fails(hands: Hands, prepared: Errand) -> Iterator[Transcript]:
     """Listen while an update is carried out, and keep what was heard when it fails."""
     transcript = Transcript()
     hands.bus.listener = transcript

@@ -24,7 +24,7 @@ from updater.story.devices import (
     product_of,
     told,
 )
-from updater.story.job import Hands, Prepared, Request
+from updater.story.job import Errand, Hands, Prepared, Request
 from updater.story.passage import await_application, require_bootloader_driver, seen_without_answer
 from updater.story.recognise import read_silicon
 from updater.story.steps import Steps
@@ -113,7 +113,7 @@ def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
     with kept_if_it_fails(hands, prepared) as transcript:
         written = carry_out(hands, prepared, plan, steps)
     before = prepared.connected.facts
-    back = _seen_again(hands, prepared, written.plan, steps)
+    back = seen_again(hands, prepared, written.plan, steps)
     confirmed = (
         back is not None
         and (back.product, back.version) == (plan.product, plan.to_version)
@@ -126,7 +126,7 @@ def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
     return _receipt(hands, prepared, facts, result, written=written, times=steps.times)
 
 
-def _seen_again(hands: Hands, prepared: Prepared, plan: Plan, steps: Steps) -> DeviceFacts | None:
+def seen_again(hands: Hands, prepared: Errand, plan: Plan, steps: Steps) -> DeviceFacts | None:
     """The application, once it is back: by itself, or because a person was told to replug the device.
 
     Ctrl-C here does not undo anything: the device is written and verified, only not seen yet. A listener
