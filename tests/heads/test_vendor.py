@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from updater.heads.vendor import (
     ByHand,
     DfuDetach,
+    Engineering,
     Exchange,
     Keep,
     Kind,
@@ -98,6 +99,13 @@ def test_an_otp_record_has_an_address() -> None:
     text = with_("header = {", "otp_record = {address = 0x1FFF7800}\nheader = {")
     assert parse_vendor(text).products[0].otp_record == OtpRecord(address=0x1FFF_7800)
     assert parse_vendor(GOOD).products[0].otp_record is None
+
+
+def test_unsigned_files_are_written_only_where_the_vendor_says_so() -> None:
+    assert parse_vendor(GOOD).engineering is None
+    assert parse_vendor(GOOD + "\n[engineering]\nwrite = true\n").engineering == Engineering(write=True)
+    with pytest.raises(Usage, match=r"\$\.engineering"):
+        parse_vendor(GOOD + "\n[engineering]\nwrites = true\n")
 
 
 def test_products_are_found_by_id_and_by_number() -> None:

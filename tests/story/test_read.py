@@ -172,7 +172,7 @@ def test_option_bytes_of_an_f746_are_told_in_words(desk: Desk) -> None:
     assert said.exit == 0
     for line in (
         "RDP        0xAA  level 0: not read-protected",
-        "nWRP       0xF6  write-protects sectors 0, 3",
+        "nWRP       0xF6  write-protected sectors: 0, 3",
         "BOOT_ADD0  0x0080  starts at 0x00200000",
         "(documented)",
     ):

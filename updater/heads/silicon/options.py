@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from updater.heads.silicon.cells import Row, Source, Standing
-
-_MOST_NAMED = 12
 
 
 class OptionField(Row, frozen=True):
@@ -61,11 +60,17 @@ class OptionField(Row, frozen=True):
 
     def _protected(self, value: int) -> str:
         numbers = [self.first + bit for bit in range(self.bits) if (value >> bit & 1) == self.protects_when]
-        if not numbers:
-            return f"protects none of its {self.protects}"
-        if len(numbers) > _MOST_NAMED:
-            return f"write-protects {len(numbers)} {self.protects}, from number {numbers[0]} on"
-        return f"write-protects {self.protects} {', '.join(map(str, numbers))}"
+        return f"write-protected {self.protects}: {', '.join(_ranges(numbers)) or 'none'}"
+
+
+def _ranges(numbers: Iterable[int]) -> Iterator[str]:
+    """Rising numbers, neighbours from three on as "first to last"."""
+    for _, stretch in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        found = [number for _, number in stretch]
+        if len(found) > 2:
+            yield f"{found[0]} to {found[-1]}"
+        else:
+            yield from map(str, found)
 
 
 class OptionGroup(Row, frozen=True):
