@@ -21,7 +21,9 @@ def test_a_board_is_four_files(tmp_path: Path) -> None:
     assert files(tmp_path / "board1") == {"board.toml", "flash.bin", "otp.bin", "options.bin"}
     assert (tmp_path / "board1" / "flash.bin").read_bytes() == image().ljust(1024 * 1024, b"\xff")
     assert (tmp_path / "board1" / "otp.bin").read_bytes() == b"\xff" * 528
-    assert (tmp_path / "board1" / "options.bin").read_bytes() == b"\xff" * 16
+    assert (tmp_path / "board1" / "options.bin").read_bytes() == b"\xff\xaa" + b"\xff" * 14, (
+        "RDP AA, as delivered (RM0090)"
+    )
 
 
 def test_a_chip_without_otp_has_an_empty_file(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_option_bytes_of_an_f746_are_told_in_words(desk: Desk) -> None:
         "RDP        0xAA  level 0: not read-protected",
         "nWRP       0xF6  write-protected sectors: 0, 3",
         "BOOT_ADD0  0x0080  starts at 0x00200000",
-        "(documented)",
+        "documented: RM0431",
     ):
         assert line in said.out
     decoded = desk.updater("read", "--region", "options", "--json").last["options"]

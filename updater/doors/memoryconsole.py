@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from updater.doors.terminal import Face
+from updater.doors.terminal import Face, folded
 from updater.hands.host import read_file, write_file
 from updater.heads.dfufile import decode_dfu
 from updater.heads.memory import Format, Kind, Wanted, format_memory, format_of, parse_memory
@@ -50,7 +50,7 @@ def read(hands: Hands, face: Face, request: Request, wanted: Wanted, files: File
     title = title_of(found.memory, found.product.title, found.chip.title)
     lines = memory_words(found.memory, found.chip.title) if kept is None else [f"They are in {kept}."]
     line = memory_line(found.device, found.chip.id, found.memory, file=str(kept) if kept else None)
-    face.line(line, "\n".join([title, *(f"  {text}" for text in lines)]))
+    face.line(line, "\n".join([title, *(folded(f"  {text}", indent=4) for text in lines)]))
     return 0
 
 

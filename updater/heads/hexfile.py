@@ -5,7 +5,7 @@ record type, the bytes, and a sum that makes all of them 0 modulo 256. Types: 00
 the upper part of the addresses, 03 and 05 where a program starts, which says nothing of memory.
 
 Not `intelhex`, which the release side uses: it keeps a dictionary entry for every byte, and takes 2.4 s and
-some 390 MiB for the 2 MiB that a large chip has (measured with 2.3.0; this module: docs/decisions/0014).
+some 390 MiB for the 2 MiB that a large chip has (measured with 2.3.0; this module: docs/decisions/0017).
 """
 
 from __future__ import annotations

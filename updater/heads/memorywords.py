@@ -46,8 +46,10 @@ def option_rows(options: Sequence[Option]) -> list[str]:
         f"{one.meaning or 'a value of which this updater does not know the meaning'}"
         for one in options
     ]
-    sources = dict.fromkeys((one.source, one.standing) for one in options)
-    return rows + [f"by {source} ({standing})" for source, standing in sources]
+    for standing in sorted({one.standing for one in options}):
+        sources = dict.fromkeys(one.source for one in options if one.standing == standing)
+        rows.append(f"{standing}: {'; '.join(sources)}")
+    return rows
 
 
 _REGION = {

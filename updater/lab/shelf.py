@@ -150,10 +150,20 @@ def add_board(
             reads_size=reads_size,
             looks_like=looks_like,
         )
-        otp, options = bytes([BLANK]) * size_of(row, "otp"), bytes(blank_options(row, bank_mode))
+        otp = bytes([BLANK]) * size_of(row, "otp")
+        options = _as_delivered(row, blank_options(row, bank_mode), table or the_table())
         contents = {"flash": bytes(flash.contents), "otp": otp, "options": options}
         _save(folder / name, record, contents, {})
     return record
+
+
+def _as_delivered(row: Chip, options: bytearray, table: Silicon) -> bytes:
+    """The option bytes of a new part: not read-protected, which is the first value that the table names."""
+    for group in table.options:
+        for field in group.fields:
+            if row.id in group.chips and field.name == "RDP" and row.option_bytes:
+                options[field.at - row.option_bytes.at] = int(next(iter(field.values)), 0)
+    return bytes(options)
 
 
 def remove_board(folder: Path, name: str) -> None:

@@ -2,7 +2,7 @@
 
 It has the plan, the safe order, the read-back and the recovery of an update, and none of its trust: no bundle
 is made of the file, and no gate is asked. So it exists only where vendor.toml says so, and the product's
-name has to be typed (docs/decisions/0014).
+name has to be typed (docs/decisions/0017).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from updater.heads.vendor import Product, RecoveryKind, Vendor
 from updater.story.deed import Done, carry_out
 from updater.story.devices import behaviour_of, parse_as, product_of
 from updater.story.job import Errand, Hands, Request
-from updater.story.passage import seen_without_answer
+from updater.story.passage import require_bootloader_driver, seen_without_answer
 from updater.story.steps import Steps
 from updater.story.transcript import kept_if_it_fails
 from updater.story.update import check_may_write, find_device, seen_again, unfailing
@@ -93,6 +93,7 @@ def prepare_write(hands: Hands, request: Request, piece: Piece) -> Bench:
     check_engineering(hands.home.vendor)
     connected = find_device(hands, request)
     product = product_of(connected.facts, hands.home.vendor)
+    require_bootloader_driver(hands.drivers, connected.facts)
     behaviour = behaviour_of(hands.silicon, connected.facts)
     if behaviour.chip.id not in product.chips:
         raise WrongDevice(
