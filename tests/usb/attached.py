@@ -7,7 +7,7 @@ import shlex
 SERVER_PORT = 3240  # registered for USB/IP
 READY_DEADLINE_S = 120  # Python starts slowly under emulation
 STOP_DEADLINE_S = 30
-# Exit statuses of this text itself, apart from the updater's (0 to 13, 70) and the shell's (126 and up).
+# Exit statuses of this text itself, apart from the updater's (0 to 14, 70) and the shell's (126 and up).
 NOT_READY = 90
 NOT_STOPPED = 91
 

@@ -1,4 +1,4 @@
-"""What dfu-util 0.11 says of a DfuSe file that `bundles export` has written."""
+"""What dfu-util 0.11 says of a DfuSe file that `bundles export` has written, and of memory that we read."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bundles.release import build
 from tests.tools import need
 from tests.usb.attached import attached_boards_script
 from tests.usb.guest import run_in_guest
+from updater.doors.cli import run
 from updater.lab.shelf import add_board
 from updater.words.facts import Segment
 
@@ -29,6 +30,13 @@ BEFORE = bytes(0x100000)
 HEX = Path(__file__).parents[2] / "bundles/demo/firmware/images/demo-gadget-1.1.0.hex"
 TABLES_AT = 0x08060000
 TABLES = random.Random(5).randbytes(5001)
+OTP = random.Random(7).randbytes(32)
+UPLOADS = {
+    "flash": (0, TABLES_AT - 100, 5000),
+    "options": (1, 0x1FFFC000, 16),
+    "otp": (2, 0x1FFF7800, 528),
+}
+"""Region: alternate setting, address and length, as dfu-util is asked for them."""
 RECIPE = f"""
 product = "demo-gadget"
 hardware = ["A"]
@@ -76,16 +84,22 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         in_rom=True,
         segments=[Segment(address=FLASH, data=BEFORE)],
     )
+    otp = folder / "lab" / "board1" / "otp.bin"
+    otp.write_bytes(OTP.ljust(otp.stat().st_size, b"\xff"))
     commands = ""
     for name, command in (
         ("suffix", 'dfu-suffix -c "$RESULTS/gadget.dfu"'),
         ("download", 'timeout 120 dfu-util -D "$RESULTS/gadget.dfu"'),
+        *(
+            (name, f'timeout 60 dfu-util -a {alternate} -s 0x{at:X}:{length} -U "$RESULTS/{name}.bin"')
+            for name, (alternate, at, length) in UPLOADS.items()
+        ),
     ):
         commands += f'{command} >"$RESULTS/{name}.txt" 2>&1; echo $? >"$RESULTS/{name}.status"\n'
-    run = run_in_guest(
+    guest = run_in_guest(
         attached_boards_script("$RESULTS/lab", commands), results=folder, deadline_s=DEADLINE_S
     )
-    assert run.exit_status == 0, run.output
+    assert guest.exit_status == 0, guest.output
     return folder
 
 
@@ -115,3 +129,22 @@ def test_the_flash_then_holds_the_bytes_of_the_compilers_hex_file(downloaded: Pa
         assert flash[at : at + len(part.data)] == part.data
     assert flash[0x20000:0x60000] == BEFORE[0x20000:0x60000], "two sectors that the file does not touch"
     assert flash[0x80000:] == BEFORE[0x80000:]
+
+
+@pytest.mark.parametrize("region", UPLOADS)
+def test_dfu_util_uploads_the_bytes_that_updater_read_gives(
+    downloaded: Path, region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same board on the kernel's USB and in the lab; neither knows of the other's file."""
+    uploaded = said(downloaded, region)
+    assert uploaded.status == 0, uploaded.text
+    monkeypatch.setenv("UPDATER_STATE", str(downloaded / "state"))
+    _, address, length = UPLOADS[region]
+    place = ["--address", hex(address), "--length", str(length)] if region == "flash" else []
+    ours = downloaded / f"{region}-ours.bin"
+    read = ["--lab", str(downloaded / "lab"), "read", "--region", region, "--as", "demo-gadget:A", *place]
+    assert run([*read, "--output", str(ours)]) == 0
+    assert ours.read_bytes() == (downloaded / f"{region}.bin").read_bytes()
+    assert len(ours.read_bytes()) == length
+    if region == "otp":
+        assert ours.read_bytes().startswith(OTP)
