@@ -110,6 +110,34 @@ def test_what_is_not_flash_is_not_read_as_flash(desk: Desk, place: tuple[str, st
     assert desk.board()["state"] == "application"
 
 
+def test_a_board_that_is_in_its_bootloader_is_read_and_stays_there(desk: Desk) -> None:
+    """Its program tells which product it is; one without a program needs --as."""
+    desk.sells(F405)
+    desk.plug_in_gizmo(F405, RUNS, in_rom=True)
+    desk.plug_in_gizmo(F405, None, in_rom=True, name="board2", port="1-2")
+    wanted = ("read", "--region", "flash", "--length", "64", "--json", "--device")
+    for port, more in (("1-1", ()), ("1-2", ("--as", "gizmo:A"))):
+        said = desk.updater(*wanted, port, *more)
+        assert said.exit == 0, said.err
+    assert desk.updater(*wanted, "1-2").exit == 3
+    assert {desk.board(name)["state"] for name in ("board1", "board2")} == {"rom"}
+
+
+def test_a_disk_that_cannot_be_written_is_said_and_the_device_runs(desk: Desk) -> None:
+    plug_in(desk, F405)
+    nowhere = str(file(desk, "no-such-folder") / "x.bin")
+    said = desk.updater("read", "--region", "otp", "--output", nowhere, "--json")
+    assert (said.exit, said.last["error"]) == (13, "StorageFailed")
+    assert desk.board()["state"] == "application"
+
+
+def test_a_damaged_dfu_file_is_not_shown(desk: Desk) -> None:
+    path = file(desk, "x.dfu")
+    path.write_bytes(b"\0" * 400)
+    said = desk.updater("dfu", "show", str(path), "--json")
+    assert (said.exit, said.last["error"]) == (2, "Usage")
+
+
 # ------------------------------------------------------------------------------------------- on the screen
 
 
