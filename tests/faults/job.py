@@ -43,7 +43,8 @@ from updater.heads.vendor import (
     Vendor,
 )
 from updater.lab.application import LabProduct
-from updater.story import deed, supply, update
+from updater.story import job as nouns
+from updater.story import supply, update
 from updater.story.job import Request
 from updater.words.facts import HEADER_BYTES, DeviceFacts, ProductHeader, Sector, Segment, parse_version
 
@@ -289,7 +290,7 @@ def remembering() -> Iterator[None]:
             (usbio, "parse_layout"),
             (Silicon, "behaviour"),
             (update, "make_plan"),
-            (deed, "make_plan"),
+            (nouns, "make_plan"),
         ):
             stack.enter_context(patch.object(module, name, _remembered(getattr(module, name))))
         stack.enter_context(patch.object(update, "kept_if_it_fails", _no_transcript))
