@@ -76,7 +76,7 @@ def test_only_the_scripts_make_downloads_and_only_three_places_call_the_one_with
     """Whoever adds a place that writes has to come here and say what keeps it off the option bytes."""
     makers, callers = set(), set()
     for path in CODE.rglob("*.py"):
-        name = str(path.relative_to(CODE))
+        name = path.relative_to(CODE).as_posix()
         if name.startswith("lab"):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -84,5 +84,5 @@ def test_only_the_scripts_make_downloads_and_only_three_places_call_the_one_with
                 makers.add(name)
             if isinstance(node, ast.ImportFrom) and node.module == "updater.heads.dfu.scripts":
                 callers |= {name for alias in node.names if alias.name in ("write", "set_device_feature")}
-    assert makers == {"dfu/scripts.py", "burning.py"}, "burning.py's is the empty one that leaves"
-    assert callers == {"flashing.py", "burning.py"}
+    assert makers == {"heads/dfu/scripts.py", "story/burning.py"}, "burning.py's is the empty one that leaves"
+    assert callers == {"story/flashing.py", "story/burning.py"}
