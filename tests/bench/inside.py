@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+from unittest.mock import patch
 
 from tests.usb.guest import HOST
 from updater.hands.channel import UpdateSite
@@ -129,8 +130,8 @@ def by_updater(run: Run, folder: Path, bus: Bus) -> Times:
     In this process: starting Python is not measured, and the bundle has passed the gate before the clock
     starts. The journal is kept on the disk as always. Time is that of the bus.
     """
-    os.environ["UPDATER_VENDOR"] = str(folder / "vendor")
-    home = load_home()
+    with patch.dict(os.environ, UPDATER_VENDOR=str(folder / "vendor")):
+        home = load_home()
     with (
         tempfile.TemporaryDirectory(prefix="bench-state-") as state,
         open_store(Path(state), home.embedded_root) as store,

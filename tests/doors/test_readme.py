@@ -67,5 +67,3 @@ def test_every_room_is_on_the_map() -> None:
     for room in rooms:
         if not room.name.startswith(("_", ".")):
             assert room.name in the_map, room
-
-
