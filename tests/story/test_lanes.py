@@ -163,6 +163,13 @@ def test_receipts_that_cannot_be_written_are_known_before_the_first_board(
     assert bench.holds(OLD)
 
 
+@pytest.mark.parametrize("command", [["install", "--all"], ["station", "--boards", "1"]])
+def test_a_product_that_there_is_not_is_said_before_any_question(bench: Desk, command: list[str]) -> None:
+    said = bench.updater(*command, bench.bundle(NEW), "--as", "gadgetron")
+    assert said.exit == 2
+    assert "[y/N]" not in said.err
+
+
 def test_all_and_one_device_exclude_each_other(bench: Desk) -> None:
     assert bench.updater("install", bench.bundle(NEW), "--all", "--device", "1-1").exit == 2
 

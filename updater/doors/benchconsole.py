@@ -66,13 +66,13 @@ def station(
     """
     check_may_write(hands)
     with _clerk(hands, face, lanes, paper) as clerk, hands.bus.clock.together():
+        bench = Station(hands, request, lanes.hear)
         question = "Update every device that is plugged in from now on?"
         if yes:
             face.say(f"{question} yes")
         elif not face.ask(question):
             raise Cancelled("the question was not answered with yes")
         face.say("Plug the boards in. Ctrl-C ends the station once those at work are done.")
-        bench = Station(hands, request, lanes.hear)
         left = boards
         while left is None or left > 0 or bench.ports_at_work:
             try:

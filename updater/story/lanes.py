@@ -24,6 +24,7 @@ from updater.words.errors import (
     NotTrusted,
     StorageFailed,
     UpdaterError,
+    Usage,
 )
 from updater.words.events import Event
 from updater.words.facts import DeviceFacts, Mode
@@ -112,7 +113,8 @@ def _stopped() -> Cancelled:
 def prepare_every(hands: Hands, request: Request, hear: Hear) -> dict[str, Prepared | Outcome]:
     """What would be done with each device, by port; an outcome is a device that cannot be updated.
 
-    Raises `NoDevice`, and what is not one device's fault: `NetworkFailed`, `NotTrusted`, `StorageFailed`.
+    Raises `NoDevice`, and what is not one device's fault: `Usage`, `NetworkFailed`, `NotTrusted`,
+    `StorageFailed`.
     """
     vendor, journals = hands.home.vendor, hands.store.journals()
     found = look_around(hands.bus, vendor, hands.silicon, journals)
@@ -129,7 +131,7 @@ def prepare_every(hands: Hands, request: Request, hear: Hear) -> dict[str, Prepa
 
         try:
             every[port] = prepare_one(hands, request, as_told(hands, request, one), supply, emit)
-        except (NetworkFailed, NotTrusted, StorageFailed):
+        except (Usage, NetworkFailed, NotTrusted, StorageFailed):
             raise
         except UpdaterError as error:
             every[port] = Outcome(port=port, device=one.facts, error=error)

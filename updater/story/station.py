@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from updater.hands.host import today
 from updater.hands.usbio import ROM_USB, Attached
 from updater.heads.report import Receipt
-from updater.story.devices import Connected, application_ids, look_at
+from updater.story.devices import Connected, application_ids, look_at, parse_as
 from updater.story.job import Hands, Request
 from updater.story.lanes import Hear, Job, Lane, Outcome, ended, tell
 from updater.story.supply import Supply
@@ -28,10 +28,15 @@ _ASK_AGAIN_MS = 250
 
 
 class Station:
-    """Boards that come and go. `look` starts what came and returns how the lanes ended that did."""
+    """Boards that come and go. `look` starts what came and returns how the lanes ended that did.
+
+    Raises `Usage` for a product that there is not.
+    """
 
     def __init__(self, hands: Hands, request: Request, hear: Hear) -> None:
         self._hands, self._request, self._hear = hands, request, hear
+        if request.as_product is not None:
+            parse_as(request.as_product, hands.home.vendor)
         self._supply = Supply(hands, request)
         self._heard: SimpleQueue[tuple[str, Event]] = SimpleQueue()
         self._lanes: dict[str, Lane] = {}
