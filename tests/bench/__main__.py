@@ -10,6 +10,7 @@ from tests.bench.exe import exe_table
 from tests.bench.faults import POINTS, fault_table
 from tests.bench.figures import WHAT, compare_table, make
 from tests.bench.flash import flash_table, start_table
+from tests.bench.gate import gate_table
 from tests.bench.lanes import lanes_table
 from tests.bench.silicon import JOB_KIB, silicon_table
 
@@ -51,6 +52,10 @@ def main() -> None:
     figures.add_argument("what", nargs="*", metavar="WHAT", help=f"any of {', '.join(WHAT)}")
     figures.add_argument("--rounds", type=int, default=3, help="of the comparison")
     figures.set_defaults(run=lambda args: make(args.what, rounds=args.rounds))
+    gate = commands.add_parser(
+        "gate", help="the gate's time and memory, for a bundle of 2 MB and one of 64 MB"
+    )
+    gate.set_defaults(run=lambda _args: gate_table())
     args = parser.parse_args()
     args.run(args)
 

@@ -106,7 +106,7 @@ def with_segments(*segments: tuple[int, bytes]) -> Bundle:
     )
     image = make_image("main", b"", dev_ids=DEV_IDS)
     image = Image(name=image.name, for_=image.for_, segments=parts)
-    files = {f"images/{number}.bin": data for number, (_, data) in enumerate(segments)}
+    files = {f"images/{number}.bin": memoryview(data) for number, (_, data) in enumerate(segments)}
     return replace(BASE, manifest=make_manifest(images=(image,)), files=files)
 
 

@@ -12,9 +12,13 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from updater.words.errors import NotTrusted, Usage
+
+Buffer = bytes | memoryview
+B = TypeVar("B", bytes, memoryview)
 
 FILE_LIMIT_BYTES = 64 * 1024 * 1024
 MEMBER_LIMIT = 96
@@ -49,27 +53,32 @@ def write_container(members: Mapping[str, bytes]) -> bytes:
 
 def read_container(data: bytes) -> dict[str, bytes]:
     """The members by name. Raises `NotTrusted` for anything `write_container` would not have written."""
+    return {name: bytes(view) for name, view in view_container(data).items()}
+
+
+def view_container(data: bytes) -> dict[str, memoryview]:
+    """As `read_container`, without a copy: read-only views of `data`, which they keep alive."""
     if len(data) > FILE_LIMIT_BYTES:
         raise NotTrusted(f"the file is larger than an update can be ({FILE_LIMIT_BYTES} bytes)")
     members = _read(data)
     if wrong := _wrong_with(members):
         raise NotTrusted(f"the update file is not put together as it must be: {wrong}")
-    if _write(members) != data:
+    if not _is_as_written(members, data):
         raise NotTrusted("the update file is damaged, or was packed again by another program")
     return members
 
 
-def roots_of(members: Mapping[str, bytes]) -> tuple[bytes, ...]:
+def roots_of(members: Mapping[str, Buffer]) -> tuple[bytes, ...]:
     """The root metadata files in a container, by number."""
-    return tuple(members[name] for name in sorted(members, key=_rank) if name.startswith("root/"))
+    return tuple(bytes(members[name]) for name in sorted(members, key=_rank) if name.startswith("root/"))
 
 
-def images_of(members: Mapping[str, bytes]) -> dict[str, bytes]:
+def images_of(members: Mapping[str, B]) -> dict[str, B]:
     """The image files in a container, by full member name ("images/...")."""
     return {name: data for name, data in members.items() if name.startswith("images/")}
 
 
-def _wrong_with(members: Mapping[str, bytes]) -> str | None:
+def _wrong_with(members: Mapping[str, Buffer]) -> str | None:
     """What keeps these members from being a bundle, in words."""
     if len(members) > MEMBER_LIMIT:
         return f"it has more than {MEMBER_LIMIT} members"
@@ -97,27 +106,47 @@ def _rank(name: str) -> tuple[int, int, str]:
 
 
 def _write(members: Mapping[str, bytes]) -> bytes:
-    local: list[bytes] = []
+    return b"".join(part for piece in _pieces(members) for part in piece)
+
+
+def _is_as_written(members: Mapping[str, Buffer], data: bytes) -> bool:
+    """Whether `_write` would give `data`. Compared in place: no second file is built.
+
+    In this order and behind headers that are right, each content lies where `_read` has taken it from.
+    """
+    if list(members) != sorted(members, key=_rank):
+        return False
+    at = 0
+    for head, content in _pieces(members):
+        if not data.startswith(head, at):
+            return False
+        at += len(head) + len(content)
+    return at == len(data)
+
+
+def _pieces(members: Mapping[str, Buffer]) -> Iterator[tuple[bytes, Buffer]]:
+    """The file from its first byte to its last: (local header, content) of each member, (directory, nothing)."""
     central: list[bytes] = []
     offset = 0
     for name in sorted(members, key=_rank):
         raw, data = name.encode("ascii"), members[name]
         # version needed, flags, method (stored), time, date, CRC-32, two sizes, two lengths
         common = (_NEEDS_ZIP_2_0, 0, 0, 0, _NINETEEN_EIGHTY, zlib.crc32(data), len(data), len(data))
-        header = _LOCAL.pack(b"PK\3\4", *common, len(raw), 0)
+        header = _LOCAL.pack(b"PK\3\4", *common, len(raw), 0) + raw
         central.append(
             _CENTRAL.pack(b"PK\1\2", 20, *common, len(raw), 0, 0, 0, 0, _OWNER_MAY_READ, offset) + raw
         )
-        local += [header, raw, data]
-        offset += len(header) + len(raw) + len(data)
+        yield header, data
+        offset += len(header) + len(data)
     directory = b"".join(central)
     end = _END.pack(b"PK\5\6", 0, 0, len(central), len(central), len(directory), offset, 0)
-    return b"".join((*local, directory, end))
+    yield directory + end, b""
 
 
-def _read(data: bytes) -> dict[str, bytes]:
-    """Walk the local headers. What this believes too easily, the comparison with `_write` catches."""
-    members: dict[str, bytes] = {}
+def _read(data: bytes) -> dict[str, memoryview]:
+    """Walk the local headers. What this believes too easily, `_is_as_written` catches."""
+    members: dict[str, memoryview] = {}
+    view = memoryview(data)
     at = 0
     while data[at : at + 4] == b"PK\3\4" and len(members) <= MEMBER_LIMIT:
         if at + _LOCAL.size > len(data):
@@ -130,7 +159,7 @@ def _read(data: bytes) -> dict[str, bytes]:
             raise NotTrusted("the update file is cut off: it was not copied or downloaded completely")
         if name in members:
             raise NotTrusted(f"the update file has two members named {name[:80]!r}")
-        members[name] = data[start:at]
+        members[name] = view[start:at]
     if not members:
         raise NotTrusted("this file is not an update bundle")
     return members

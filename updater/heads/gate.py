@@ -7,11 +7,11 @@ is parsed and the images are compared with it. The same door for a download, a f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from updater.heads.container import ENVELOPE, images_of, read_container, roots_of
+from updater.heads.container import ENVELOPE, images_of, roots_of, view_container
 from updater.heads.manifest import Bundle, Manifest, parse_manifest
 from updater.heads.trust import Root, RootChain, verify_envelope, walk_roots
 from updater.words.errors import NotTrusted, UpdaterError
@@ -29,9 +29,10 @@ def verify_bundle(
 
     Raises `NotTrusted`, or `Refused` when the bundle is genuine but needs a newer updater.
     """
-    members = read_container(data)
+    members = view_container(data)
     chain = walk_roots(embedded_root, (*known_roots, *roots_of(members)))
-    signed = verify_envelope(chain.root, members[ENVELOPE])
+    envelope = bytes(members[ENVELOPE])
+    signed = verify_envelope(chain.root, envelope)
     manifest = parse_manifest(signed.payload)
     files = images_of(members)
     _compare(manifest, files)
@@ -43,7 +44,7 @@ def verify_bundle(
         threshold=signed.threshold,
         root_version=chain.version,
         root_expired=chain.expired(now),
-        envelope=members[ENVELOPE],
+        envelope=envelope,
         root_chain=chain.versions,
     )
 
@@ -56,7 +57,7 @@ def verify_evidence(envelope: bytes, root: Root) -> Manifest | None:
         return None
 
 
-def _compare(manifest: Manifest, files: dict[str, bytes]) -> None:
+def _compare(manifest: Manifest, files: Mapping[str, memoryview]) -> None:
     """Every image byte is one that was signed for, and nothing else is in the file."""
     if missing := sorted(manifest.files - files.keys()):
         raise NotTrusted(f"the manifest speaks of {missing[0]}, which is not in the file")

@@ -118,11 +118,12 @@ class Bundle:
     """A verified bundle. It owns the image bytes; only these are ever written to a device.
 
     Made by `updater.heads.gate.verify_bundle` and nowhere else. `files` are the image bytes by container
-    member, `envelope` is the signed evidence, `root_chain` the root metadata to keep.
+    member (read-only views of the verified file, which they keep alive), `envelope` is the signed evidence,
+    `root_chain` the root metadata to keep.
     """
 
     manifest: Manifest
-    files: Mapping[str, bytes]
+    files: Mapping[str, memoryview]
     manifest_sha256: str
     signed_by: tuple[str, ...]
     threshold: int
@@ -133,7 +134,9 @@ class Bundle:
 
     def segments(self, image: Image) -> tuple[Segment, ...]:
         """The bytes of one of the manifest's images."""
-        return tuple(Segment(address=part.address, data=self.files[part.file]) for part in image.segments)
+        return tuple(
+            Segment(address=part.address, data=bytes(self.files[part.file])) for part in image.segments
+        )
 
     def __repr__(self) -> str:
         return f"Bundle({self.manifest.product} {self.manifest.version}, {self.manifest_sha256[:12]})"
@@ -247,7 +250,7 @@ def _check(value: Any, *, depth: int) -> None:
             raise NotTrusted(
                 f"a text in the signed description is longer than {STRING_LIMIT_CHARS} characters"
             )
-        if any("\ud800" <= char <= "\udfff" for char in value):
+        if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
             raise NotTrusted("a text in the signed description is not Unicode")
     elif isinstance(value, (dict, list)):
         if depth > DEPTH_LIMIT:
