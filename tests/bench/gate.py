@@ -82,9 +82,7 @@ def gate_table() -> None:
     small = make_bundle()
     fixed_ms = best_ms(lambda: open_bundle(small))
     print(f"roots and signatures alone ({len(small):,} bytes): {fixed_ms:.1f} ms")
-    print(
-        "| file | SHA-256 of it | gate | times hashing | gate without the fixed part | memory, file included |"
-    )
+    print("| file | SHA-256 of it | gate | times hashing | without the fixed part | memory, file included |")
     print("|---|---|---|---|---|---|")
     for size in SIZES:
         cost = cost_of(size)

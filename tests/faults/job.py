@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -246,6 +246,9 @@ class NoSite:
 
     def known_roots(self) -> tuple[bytes, ...]:
         return ()
+
+    def keep_roots(self, chain: Sequence[bytes]) -> None:
+        """Nothing is kept."""
 
 
 NO_SITE = cast(UpdateSite, NoSite())

@@ -330,8 +330,8 @@ def _verify(args: argparse.Namespace, face: Face) -> int:
 
     home = load_home()
     with open_store(state_folder(args.state), home.embedded_root) as store:
-        known = UpdateSite(home.vendor, home.embedded_root, store.channel_folder).known_roots()
-        return verify(home, known, args.bundle, today(), face)
+        site = UpdateSite(home.vendor, home.embedded_root, store.channel_folder)
+        return verify(home, site, store, args.bundle, today(), face)
 
 
 def _link(args: argparse.Namespace, face: Face) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +11,7 @@ from pathlib import Path
 from semver import Version
 
 from updater.doors.terminal import Face
+from updater.hands.channel import UpdateSite
 from updater.hands.host import DRIVER_FOLDER, Home, read_file
 from updater.hands.mending import REPLUG, install_driver, install_rules
 from updater.hands.store import Store
@@ -34,6 +35,8 @@ from updater.story.checkup import Surroundings, examine_at
 from updater.story.devices import look_around, no_device, product_of
 from updater.story.dossier import as_text, as_zip, newest_transcript, report_parts, write_report
 from updater.story.job import Hands, Prepared, Request
+from updater.story.offers import offer_for
+from updater.story.supply import remember
 from updater.story.update import check_may_write, dry_run, find_device, perform, prepare
 from updater.words.errors import Cancelled, DeviceIs, NotConfirmed, StorageFailed, Usage
 from updater.words.facts import Channel, parse_version
@@ -55,28 +58,37 @@ def check(hands: Hands, face: Face, request: Request) -> int:
     """`updater check`: is there a release for the connected device?"""
     one = find_device(hands, request)
     product = product_of(one.facts, hands.home.vendor).id
-    offer = hands.site.offer(product, request.channel, request.version)
-    newer = one.facts.version is None or offer.version > one.facts.version
+    found = offer_for(hands, request, product, one.facts)
+    offer = found.offer if found else None
+    newer = offer is not None and (one.facts.version is None or offer.version > one.facts.version)
     line = offer_line(
         product,
         installed=one.facts.version,
-        offered=offer.version if newer else None,
+        offered=offer.version if offer and newer else None,
         notes=None,
-        size=offer.length if newer else None,
+        size=offer.length if offer and newer else None,
     )
     was = one.facts.version or "an unknown version"
     text = f"{one.facts.name} has {was}; "
-    text += (
-        f"version {offer.version} is offered ({offer.length:,} bytes)." if newer else "that is the newest."
-    )
+    if offer is None:
+        text += "a newer release is handed out step by step, and it is not this device's turn yet."
+    elif newer:
+        text += f"version {offer.version} is offered ({offer.length:,} bytes)."
+    else:
+        text += "that is the newest."
+    if found and newer and found.note:
+        text += f" {found.note}"
     face.line(line, text)
     return 0
 
 
-def verify(home: Home, known_roots: Sequence[bytes], path: Path, now: datetime, face: Face) -> int:
-    """`updater verify`: the gate, in words."""
+def verify(home: Home, site: UpdateSite, store: Store, path: Path, now: datetime, face: Face) -> int:
+    """`updater verify`: the gate, in words. What the bundle proves is remembered."""
     data = read_file(path, limit=BUNDLE_LIMIT_BYTES)
-    face.bundle(verify_bundle(data, embedded_root=home.embedded_root, known_roots=known_roots, now=now))
+    roots = site.known_roots()
+    bundle = verify_bundle(data, embedded_root=home.embedded_root, known_roots=roots, now=now)
+    remember(site, store, bundle)
+    face.bundle(bundle)
     return 0
 
 

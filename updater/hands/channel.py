@@ -12,16 +12,13 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
-from msgspec import Meta
 from semver import Version
 from tuf.api.exceptions import (
     DownloadError,
@@ -30,17 +27,18 @@ from tuf.api.exceptions import (
     LengthOrHashMismatchError,
     RepositoryError,
 )
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import Metadata, Root, TargetFile
 from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.updater import Updater
 
 from updater.hands.fetch import CertificateRefused, FileChanged, LoginPage, ProxyFailed, SiteFetcher
+from updater.heads.announced import Announced, parse_announced
 from updater.heads.doctor import Site
-from updater.heads.manifest import COUNTER_LIMIT, Manifest
+from updater.heads.manifest import Manifest
 from updater.heads.vendor import Vendor
-from updater.words.errors import NetworkFailed, NoSuchRelease, NotTrusted, StorageFailed
+from updater.words.errors import NetworkFailed, NoSuchRelease, NotTrusted, StorageFailed, TlsFailed
 from updater.words.events import Emit, Progressed, Step, StepDone, StepStarted
-from updater.words.facts import Channel, parse_version
+from updater.words.facts import Channel
 
 BUNDLE_LIMIT_BYTES = 64 * 1024 * 1024
 ROOT_STEP_LIMIT = 64
@@ -59,13 +57,7 @@ class Offer:
     length: int
     sha256: str
     target_path: str
-
-
-class _Custom(msgspec.Struct, frozen=True):
-    """What the channel says beside length and hash. Newer sites may say more."""
-
-    version: str
-    security_counter: Annotated[int, Meta(ge=0, le=COUNTER_LIMIT)]
+    announced: Announced
 
 
 class UpdateSite:
@@ -124,6 +116,16 @@ class UpdateSite:
             files = [path for path in folder.glob("*.root.json") if path.name.split(".")[0].isdecimal()]
             newest = sorted(files, key=lambda path: int(path.name.split(".")[0]))[-ROOT_STEP_LIMIT:]
             return tuple(path.read_bytes() for path in newest)
+
+    def keep_roots(self, chain: Sequence[bytes]) -> None:
+        """Keep roots that a bundle brought where tuf's client keeps its own, so that each side knows both.
+
+        They were verified, and will be again by whoever reads them: a file there is a candidate.
+        """
+        folder = self._folder / "metadata" / "root_history"
+        with _in_our_words():
+            for root in chain:
+                _write_changed(folder / f"{Metadata[Root].from_bytes(root).signed.version}.root.json", root)
 
     def _download(self, client: Updater, target: TargetFile) -> bytes:
         """Download, with one clean second try; then read the file again and compare, it lay on a disk."""
@@ -197,13 +199,18 @@ class UpdateSite:
 def _copy_changed(source: Path, target: Path) -> None:
     """The metadata files of one folder into another, each whole or not at all; links are left out."""
     for file in source.rglob("*.json"):
-        copy = target / file.relative_to(source)
-        if file.is_symlink() or (copy.is_file() and copy.read_bytes() == file.read_bytes()):
-            continue
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        temporary = copy.with_name(f"{copy.name}.new")
-        shutil.copyfile(file, temporary)
-        os.replace(temporary, copy)
+        if not file.is_symlink():
+            _write_changed(target / file.relative_to(source), file.read_bytes())
+
+
+def _write_changed(path: Path, data: bytes) -> None:
+    """A file, whole or not at all; untouched if it has these bytes already."""
+    if path.is_file() and path.read_bytes() == data:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
 
 
 def ask_site(vendor: Vendor, fetcher: SiteFetcher | None = None) -> tuple[Site, str, datetime | None]:
@@ -243,6 +250,13 @@ def require_as_offered(offer: Offer, manifest: Manifest) -> None:
             f"{signed[0]} {signed[1]} (counter {signed[2]})",
             advice="Tell the vendor: the update site does not say what was signed.",
         )
+    first = offer.announced.from_min_version
+    if first is not None and first != manifest.from_min_version:
+        raise NotTrusted(
+            f"the update site says that {manifest.version} needs {first} before it, but what was signed says "
+            f"{manifest.from_min_version or 'that it needs nothing'}",
+            advice="Tell the vendor: the update site does not say what was signed.",
+        )
     if offer.channel not in manifest.channels:
         raise NotTrusted(
             f"{manifest.product} {manifest.version} was not signed for the channel {offer.channel}",
@@ -251,23 +265,20 @@ def require_as_offered(offer: Offer, manifest: Manifest) -> None:
 
 
 def _offer(target: TargetFile, product: str, channel: Channel, version: Version | None) -> Offer:
-    try:
-        custom = msgspec.convert(target.custom, _Custom)
-        said = parse_version(custom.version)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise NotTrusted(f"the update site's entry {target.path} is wrong: {error}") from error
-    if version is not None and said != version:
-        raise NotTrusted(f"the update site lists version {said} under {target.path}")
+    announced = parse_announced(target.custom, target.path)
+    if version is not None and announced.version != version:
+        raise NotTrusted(f"the update site lists version {announced.version} under {target.path}")
     if target.length > BUNDLE_LIMIT_BYTES or "sha256" not in target.hashes:
         raise NotTrusted(f"the update site's entry {target.path} is not one of a bundle")
     return Offer(
         product=product,
         channel=channel,
-        version=said,
-        security_counter=custom.security_counter,
+        version=announced.version,
+        security_counter=announced.security_counter,
         length=target.length,
         sha256=target.hashes["sha256"],
         target_path=target.path,
+        announced=announced,
     )
 
 
@@ -288,6 +299,8 @@ def _in_our_words() -> Iterator[None]:
         raise NetworkFailed(
             str(error), advice="Open a web page in the browser, log in to the network, and try again."
         ) from error
+    except CertificateRefused as error:
+        raise TlsFailed(str(error), advice=f"{error.advice} {_FROM_FILE}") from error
     except DownloadError as error:
         raise NetworkFailed(str(error), advice=f"Check the internet connection. {_FROM_FILE}") from error
     except LengthOrHashMismatchError as error:

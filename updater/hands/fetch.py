@@ -44,7 +44,11 @@ class LoginPage(DownloadError):
 
 
 class CertificateRefused(DownloadError):
-    """TLS failed: a wrong clock, an inspecting network, or not the server that it says it is."""
+    """TLS: who answered could not prove to be the update site. `advice` says what a person can do."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class ProxyFailed(DownloadError):
@@ -141,7 +145,7 @@ class SiteFetcher(FetcherInterface):
         try:
             response = _within(HEADERS_DEADLINE_S, lambda: self._get(url, headers))
         except requests.exceptions.SSLError as error:
-            raise CertificateRefused(_tls_words(self._origin[1], error)) from error
+            raise _certificate_refused(self._origin[1], error) from error
         except requests.exceptions.ProxyError as error:
             raise ProxyFailed(f"the proxy of this network does not lead to {self._origin[1]}") from error
         except requests.exceptions.Timeout as error:
@@ -323,11 +327,39 @@ def _login_words(url: str) -> str:
     return f"a login page or another web page answered instead of the update server for {url}; {_LOGIN}"
 
 
-def _tls_words(host: str, error: Exception) -> str:
-    return (
-        f"this computer does not accept the certificate of {host}. A wrong date on this computer, "
-        f"or a filter in the network, can cause this ({error})"
-    )
+_CERTIFICATE_ADVICE = {
+    9: "Check this computer's date: by it, the certificate is not valid yet.",
+    10: "Check this computer's date. If it is right, the vendor has to renew the certificate.",
+    62: "Another computer answered in its place. Log in to this network in the browser, or use another one.",
+}
+"""By OpenSSL's verification error (X509_V_ERR_*, openssl-verification-options(1) and x509_vfy.h)."""
+_UNKNOWN_ISSUER_ADVICE = (
+    "Check this computer's date. A company's network or a virus scanner that looks into encrypted "
+    "connections does this too: ask its administrators to let this address through, or use another network."
+)
+
+
+def _certificate_refused(host: str, error: Exception) -> CertificateRefused:
+    """What the operating system or OpenSSL said, and what can be done. Nobody is offered to go on anyway."""
+    found = next((one for one in _causes(error) if isinstance(one, ssl.SSLCertVerificationError)), None)
+    if found is None:
+        return CertificateRefused(
+            f"no secure connection to {host} can be made ({error})", _UNKNOWN_ISSUER_ADVICE
+        )
+    why = getattr(found, "verify_message", "") or str(found)  # without a message on Windows, says truststore
+    advice = _CERTIFICATE_ADVICE.get(getattr(found, "verify_code", 0), _UNKNOWN_ISSUER_ADVICE)
+    return CertificateRefused(f"this computer does not accept the certificate of {host}: {why}", advice)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was made from; requests and urllib3 wrap by argument, `reason` and context."""
+    seen: list[object] = [error]
+    while seen:
+        one = seen.pop()
+        if isinstance(one, BaseException):
+            yield one
+            inner = (*one.args, getattr(one, "reason", None), one.__cause__)
+            seen += [more for more in inner if isinstance(more, BaseException) and more is not one]
 
 
 def _check_resumes_at(url: str, response: requests.Response, got_bytes: int) -> None:

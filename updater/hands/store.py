@@ -12,16 +12,17 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+from semver import Version
 
 from updater.words.errors import StorageFailed
-from updater.words.facts import IdentityFrom
+from updater.words.facts import Channel, IdentityFrom, parse_version
 
 MOST_TRANSCRIPTS = 10
 
@@ -132,6 +133,22 @@ class Store:
             with suppress(OSError):
                 envelopes.append(path.read_bytes())
         return tuple(envelopes)
+
+    def keep_withdrawn(self, product: str, channel: str, versions: Sequence[str]) -> None:
+        """Remember which versions the site says it has withdrawn. Raises `StorageFailed`."""
+        path = self.folder / "withdrawn" / f"{channel}-{product}.json"
+        if versions or path.exists():
+            self._write(path, msgspec.json.encode(sorted(versions)))
+
+    def withdrawn(self, product: str) -> tuple[Version, ...]:
+        """The versions that were withdrawn in any channel when the site was last seen. Advice, not proof."""
+        versions: set[Version] = set()
+        for channel in Channel:
+            path = self.folder / "withdrawn" / f"{channel}-{product}.json"
+            with suppress(OSError, ValueError):
+                texts = msgspec.json.decode(path.read_bytes(), type=list[str])
+                versions.update(parse_version(text) for text in texts)
+        return tuple(sorted(versions))
 
     def keep_receipt(self, name: str, receipt: Mapping[str, Any]) -> Path:
         """Write a receipt and say where. Raises `StorageFailed`."""

@@ -125,7 +125,7 @@ def _is_as_written(members: Mapping[str, Buffer], data: bytes) -> bool:
 
 
 def _pieces(members: Mapping[str, Buffer]) -> Iterator[tuple[bytes, Buffer]]:
-    """The file from its first byte to its last: (local header, content) of each member, (directory, nothing)."""
+    """The file from its first byte to its last: local headers with contents, the directory."""
     central: list[bytes] = []
     offset = 0
     for name in sorted(members, key=_rank):

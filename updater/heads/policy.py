@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+
+from semver import Version
 
 from updater.heads.manifest import Bundle, Manifest
 from updater.heads.vendor import Product, RecoveryKind
@@ -39,6 +41,7 @@ class Verdict:
 
     nothing_to_do: bool = False
     confirmations: tuple[TypedConfirmation, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def floor_of(
@@ -62,11 +65,13 @@ def judge(
     opened_from: OpenedFrom,
     channel: str | None,
     again: bool,
+    withdrawn: Collection[Version] = (),
 ) -> Verdict:
     """Judge a verified bundle for one device.
 
     `product` is what the device is, by proof or by a person's word; `channel` is the one that was asked,
-    None for a file; `again` installs the version that is there already. Raises `WrongDevice`,
+    None for a file; `again` installs the version that is there already; `withdrawn` are versions of which the
+    site once said that nobody shall install them. Raises `WrongDevice`,
     `UnknownDevice` (its hardware revision must be said) or `Refused`.
     """
     manifest = bundle.manifest
@@ -81,7 +86,23 @@ def judge(
         *_older_version(manifest, facts, opened_from),
         *_expired_root(bundle, opened_from),
     )
-    return Verdict(confirmations=confirmations)
+    warning = check_withdrawn(manifest.version, withdrawn, opened_from)
+    return Verdict(confirmations=confirmations, warnings=(warning,) if warning else ())
+
+
+def check_withdrawn(version: Version, withdrawn: Collection[Version], opened_from: OpenedFrom) -> str | None:
+    """A withdrawn version is refused from a link and from the site, and warned of from a file.
+
+    A file is a person's own choice, and the list is only the site's word. Raises `Refused`.
+    """
+    if version not in withdrawn:
+        return None
+    if opened_from is not OpenedFrom.FILE:
+        raise Refused(
+            f"the vendor has withdrawn version {version}",
+            advice="Leave the device as it is, and ask the vendor which version to install.",
+        )
+    return f"The vendor has withdrawn version {version}. Ask the vendor before you install it."
 
 
 def check_clock(now: datetime, created: date) -> str | None:

@@ -31,7 +31,7 @@ from updater.story.steps import Steps
 from updater.story.supply import Supply, judged
 from updater.story.transcript import kept_if_it_fails
 from updater.words.errors import NotConfirmed, Refused, WrongDevice
-from updater.words.events import Asks, Emit, Event, Step, StepDone
+from updater.words.events import Asks, Emit, Event, Noticed, Step, StepDone
 from updater.words.facts import DeviceFacts
 
 REPLUG_NOW = "Unplug the device and plug it in again now."
@@ -58,8 +58,10 @@ def prepare_one(hands: Hands, request: Request, connected: Connected, supply: Su
     product = product_of(connected.facts, hands.home.vendor)
     if request.product not in (None, product.id):
         raise WrongDevice(f"the link is for {request.product}, but the device is a {product.title}")
-    bundle = supply.bundle(product.id, heard)
+    bundle = supply.bundle(product.id, connected.facts, heard)
     verdict = judged(hands, request, connected.facts, product, bundle)
+    for warning in verdict.warnings:
+        emit(Noticed(warning))
     plan = None
     if not verdict.nothing_to_do:
         plan = make_plan(connected.facts, bundle, product, behaviour_of(hands.silicon, connected.facts))

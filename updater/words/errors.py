@@ -115,6 +115,17 @@ class NetworkFailed(UpdaterError):
     advice = "Check the internet connection, or ask the vendor for the update as a file and open that."
 
 
+class TlsFailed(UpdaterError):
+    """Somebody answered and could not prove to be the update site: nothing more is said to him."""
+
+    exit_status = 7
+    means = NetworkFailed.means
+    advice = (
+        "Check this computer's date. In a company's network ask its administrators to let this address "
+        "through. Or ask the vendor for the update as a file and open that; it needs no internet."
+    )
+
+
 class UsbFailed(UpdaterError):
     """USB or the driver failed before anything was erased."""
 
