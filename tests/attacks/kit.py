@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from securesystemslib.dsse import Envelope
-from tuf.api.metadata import Metadata, Root, TargetFile, Targets
+from tuf.api.metadata import Metadata, MetaFile, Root, TargetFile, Targets
 
 from bundles.demo.make import DemoVendor
 from bundles.site import Site
@@ -122,3 +122,54 @@ def _put(vendor: DemoVendor, file: Path, metadata: Metadata[Targets]) -> None:
     metadata.sign(vendor.signer("online"))
     role = file.name.split(".")[1]
     (file.parent / f"{metadata.signed.version}.{role}.json").write_bytes(metadata.to_bytes())
+
+
+class Forge:
+    """Signs the site's metadata with any of the vendor's keys, and writes what no publisher would."""
+
+    def __init__(self, vendor: DemoVendor, site: Path) -> None:
+        self.vendor, self.folder = vendor, site / "metadata"
+
+    def read(self, role: str) -> Metadata[Any]:
+        """The newest metadata of a role."""
+        return Metadata[Any].from_bytes(self._newest(role).read_bytes())
+
+    def put(self, role: str, change: Callable[[Any], None], *, by: Sequence[str] = ("online",)) -> int:
+        """The next version of a role with this change, signed by these keys. Returns its number."""
+        metadata = self.read(role)
+        metadata.signed.version += 1
+        change(metadata.signed)
+        self.write(role, metadata, by=by)
+        return int(metadata.signed.version)
+
+    def write(self, role: str, metadata: Metadata[Any], *, by: Sequence[str]) -> None:
+        """Write metadata under the version that it says it is."""
+        metadata.signatures.clear()
+        for name in by:
+            metadata.sign(self.vendor.signer(name), append=True)
+        name = "timestamp.json" if role == "timestamp" else f"{metadata.signed.version}.{role}.json"
+        (self.folder / name).write_bytes(metadata.to_bytes())
+
+    def publish(self) -> None:
+        """Sign a snapshot of whatever lies here, and a timestamp that names it."""
+
+        def name_all(signed: Any) -> None:
+            for file in self.folder.glob("*.*.json"):
+                role = file.name.split(".")[1]
+                if role not in ("root", "snapshot"):
+                    signed.meta[f"{role}.json"] = MetaFile(self._version(self._newest(role)))
+
+        self.point_timestamp_at(self.put("snapshot", name_all))
+
+    def point_timestamp_at(self, snapshot_version: int) -> None:
+        """Sign a newer timestamp that names this snapshot."""
+        self.put("timestamp", lambda signed: setattr(signed.snapshot_meta, "version", snapshot_version))
+
+    def _newest(self, role: str) -> Path:
+        if role == "timestamp":
+            return self.folder / "timestamp.json"
+        files = self.folder.glob(f"*.{role}.json")
+        return max(files, key=self._version)
+
+    def _version(self, file: Path) -> int:
+        return int(file.name.split(".")[0])
