@@ -28,7 +28,11 @@ ENVELOPE_LIMIT_BYTES = 256 * 1024
 
 ENVELOPE = "manifest.dsse"
 _ROOT = re.compile(r"root/[1-9][0-9]{0,4}\.root\.json", re.ASCII)
-_IMAGE = re.compile(r"images/(?!.*\.\.)[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9_-])?", re.ASCII)
+_IMAGE = re.compile(
+    r"images/(?!.*\.\.)(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))"  # Windows' devices, for who unzips
+    r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9_-])?",
+    re.ASCII,
+)
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")

@@ -182,6 +182,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `number` stands in short codes and is never used again; `usb` are the application's "vid:pid";
     `chips` name rows of the silicon table; `ways` are tried in this order. `flash_kib` and `bank_mode` say
     what the product's part has where a bootloader cannot be believed; `supply_mv` is the chip's supply.
+    `security_floor`: firmware with a lower security counter is never installed.
     """
 
     id: ProductId
@@ -198,6 +199,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     supply_mv: Annotated[int, Meta(ge=1600, le=3700)] | None = None
     flash_kib: Annotated[int, Meta(ge=8, le=16_384)] | None = None
     bank_mode: Literal["single", "dual"] | None = None
+    security_floor: Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)] = 0
     keep: tuple[Keep, ...] = ()
 
 

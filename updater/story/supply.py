@@ -104,6 +104,7 @@ def judged(hands: Hands, request: Request, facts: DeviceFacts, product: Product,
     seen = (verify_evidence(kept, newest_root) for kept in hands.store.evidence(product.id))
     floor = floor_of(
         product.id,
+        built_in=product.security_floor,
         evidence=[manifest for manifest in seen if manifest is not None],
         reported=facts.security_counter,
     )
