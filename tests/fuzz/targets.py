@@ -1,0 +1,160 @@
+"""What is fuzzed: every parser that reads what strangers wrote, with what must hold of its answer.
+
+A target takes bytes and says whether they were accepted. It raises for what must never happen: an error that
+is not one of ours, or an accepted input that is not the only spelling of what was read.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from bundles.firmware import read_firmware
+from updater.heads.announced import parse_announced
+from updater.heads.container import read_container, write_container
+from updater.heads.dfu.layout import MAX_SECTORS, parse_layout
+from updater.heads.dfu.words import ProtocolError
+from updater.heads.links import check_shape, format_link, is_code, parse_link, parse_page
+from updater.heads.manifest import (
+    PAYLOAD_LIMIT_BYTES,
+    canonical_json,
+    format_manifest,
+    parse_manifest,
+    strict_json,
+)
+from updater.heads.trust import format_envelope, parse_envelope
+from updater.heads.what import link_in_shortcut
+from updater.words.errors import NotTrusted, Refused, Usage
+
+SCHEME = "acme-fw"
+Target = Callable[[bytes], bool]
+
+
+def container(data: bytes) -> bool:
+    """Accepted: writing it again gives the same bytes."""
+    try:
+        members = read_container(data)
+    except NotTrusted:
+        return False
+    assert write_container(members) == data
+    return True
+
+
+def strict(data: bytes) -> bool:
+    """Accepted: it is canonical."""
+    try:
+        value = strict_json(data, limit=PAYLOAD_LIMIT_BYTES)
+    except NotTrusted:
+        return False
+    assert canonical_json(value) == data
+    return True
+
+
+def manifest(data: bytes) -> bool:
+    """Accepted: it is the only spelling, and every image lies in flash without overlap."""
+    try:
+        read = parse_manifest(data)
+    except (NotTrusted, Refused):
+        return False
+    assert format_manifest(read) == data
+    for image in read.images:
+        ends = [0]
+        for part in image.segments:
+            assert 0x0800_0000 <= part.address < part.end <= 0x08FF_F000
+            assert part.address >= ends[-1]
+            ends.append(part.end)
+    return True
+
+
+def envelope(data: bytes) -> bool:
+    """Accepted: it is the only spelling."""
+    try:
+        read = parse_envelope(data)
+    except NotTrusted:
+        return False
+    assert format_envelope(read) == data
+    return True
+
+
+def announced(data: bytes) -> bool:
+    """What a channel says; tuf's client has read the JSON before."""
+    with suppress(ValueError, RecursionError):
+        try:
+            entry = parse_announced(json.loads(data), "fuzz")
+        except NotTrusted:
+            return False
+        assert 0 <= entry.security_counter < 2**32
+        return True
+    return False
+
+
+def link(data: bytes) -> bool:
+    """Accepted: it is what its three words are written as, and short; everything else is usage."""
+    text = data.decode("utf-8", "surrogateescape")
+    is_code(text)
+    with suppress(Usage):
+        link_in_shortcut(data)
+    with suppress(Usage):
+        parse_page(text, "https://update.acme.example/")
+    try:
+        read = parse_link(text, SCHEME)
+    except Usage:
+        return False
+    check_shape(text)
+    assert format_link(read, SCHEME) == text.removesuffix("/")
+    assert len(text) <= 120
+    return True
+
+
+def layout(data: bytes) -> bool:
+    """Accepted: a bounded number of sectors, none of no size, all within 32 bits."""
+    try:
+        region = parse_layout(data.decode("utf-16-le", "surrogatepass"), 0)
+    except (ProtocolError, UnicodeDecodeError):
+        return False
+    assert 0 < len(region.sectors) <= MAX_SECTORS
+    assert all(sector.size > 0 and sector.address + sector.size <= 2**32 for sector in region.sectors)
+    return True
+
+
+def dfuse(data: bytes) -> bool:
+    """A firmware file of the release side: segments or usage."""
+    return _firmware(data, ".dfu")
+
+
+def intel_hex(data: bytes) -> bool:
+    """As above."""
+    return _firmware(data, ".hex")
+
+
+def _firmware(data: bytes, suffix: str) -> bool:
+    path = _folder() / f"fuzz{suffix}"
+    path.write_bytes(data)
+    try:
+        segments = read_firmware(path)
+    except Usage:
+        return False
+    assert all(part.address >= 0 and part.end <= 2**32 for part in segments)
+    return True
+
+
+@cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="fuzz-"))
+
+
+TARGETS: dict[str, Target] = {
+    "container": container,
+    "json": strict,
+    "manifest": manifest,
+    "envelope": envelope,
+    "announced": announced,
+    "link": link,
+    "layout": layout,
+    "dfuse": dfuse,
+    "hex": intel_hex,
+}
