@@ -23,7 +23,7 @@ from tuf.api.exceptions import DownloadError
 from tests.desk import Published
 from tests.hands.web import Page, Web, serve
 from updater.hands.channel import UpdateSite
-from updater.hands.fetch import LoginPage, NoSecureConnection, SiteFetcher
+from updater.hands.fetch import CertificateRefused, LoginPage, SiteFetcher
 from updater.words.errors import TlsFailed
 from updater.words.facts import Channel
 
@@ -89,10 +89,10 @@ def _make_certificate(folder: Path, name: str, since: datetime.timedelta, until:
     )
 
 
-def refused(server: Secure, trust: ssl.SSLContext | None, host: str = "localhost") -> NoSecureConnection:
+def refused(server: Secure, trust: ssl.SSLContext | None, host: str = "localhost") -> CertificateRefused:
     url = f"https://{host}:{server.port}/"
     server.web.pages["/file"] = Page(b"{}")
-    with pytest.raises(NoSecureConnection) as error:
+    with pytest.raises(CertificateRefused) as error:
         list(SiteFetcher(url, context=trust).fetch(url + "file"))
     assert server.web.asked == [], "nothing was said before the certificate was accepted"
     return error.value
@@ -258,7 +258,7 @@ def test_a_proxy_that_shows_a_certificate_of_its_own_is_refused(
 ) -> None:
     server, _ = behind_a_proxy("update.example")
     genuine = secure("update.example")
-    with pytest.raises(NoSecureConnection, match=r"certificate of update\.example"):
+    with pytest.raises(CertificateRefused, match=r"certificate of update\.example"):
         list(
             SiteFetcher("https://update.example/", context=genuine.trust).fetch("https://update.example/file")
         )

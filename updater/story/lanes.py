@@ -23,6 +23,7 @@ from updater.words.errors import (
     NetworkFailed,
     NotTrusted,
     StorageFailed,
+    TlsFailed,
     UpdaterError,
     Usage,
 )
@@ -113,7 +114,7 @@ def _stopped() -> Cancelled:
 def prepare_every(hands: Hands, request: Request, hear: Hear) -> dict[str, Prepared | Outcome]:
     """What would be done with each device, by port; an outcome is a device that cannot be updated.
 
-    Raises `NoDevice`, and what is not one device's fault: `Usage`, `NetworkFailed`, `NotTrusted`,
+    Raises `NoDevice`, and what is not one device's fault: `Usage`, `NetworkFailed`, `TlsFailed`, `NotTrusted`,
     `StorageFailed`.
     """
     vendor, journals = hands.home.vendor, hands.store.journals()
@@ -131,7 +132,7 @@ def prepare_every(hands: Hands, request: Request, hear: Hear) -> dict[str, Prepa
 
         try:
             every[port] = prepare_one(hands, request, as_told(hands, request, one), supply, emit)
-        except (Usage, NetworkFailed, NotTrusted, StorageFailed):
+        except (Usage, NetworkFailed, TlsFailed, NotTrusted, StorageFailed):
             raise
         except UpdaterError as error:
             every[port] = Outcome(port=port, device=one.facts, error=error)

@@ -476,7 +476,7 @@ def _after_failure(kind: str) -> tuple[Button, ...]:
         return (_OTHER, _CLOSE_FIRST)
     if kind == "Cancelled":
         return (_CLOSE, again)
-    if kind in ("NetworkFailed", "NotTrusted", "NoSuchRelease", "Refused", "WrongDevice"):
+    if kind in ("NetworkFailed", "TlsFailed", "NotTrusted", "NoSuchRelease", "Refused", "WrongDevice"):
         return (_OTHER, _REPORT, _CLOSE, again)
     return (_REPORT, _CLOSE, again)
 

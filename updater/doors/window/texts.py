@@ -234,6 +234,10 @@ FAILURES: Mapping[str, tuple[str, str]] = {
         _("The update cannot be downloaded"),
         _("Check the internet connection and press “Try again”, or open an update file that you were sent."),
     ),
+    "TlsFailed": (
+        _("The connection is not safe"),
+        _("Check this computer's date and press “Try again”, or open an update file that you were sent."),
+    ),
     "UsbFailed": (
         _("The device does not answer"),
         _("Unplug the device, plug it in again, and press “Try again”."),
