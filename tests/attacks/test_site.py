@@ -82,6 +82,14 @@ def test_a_poisoned_root_in_the_cache_is_passed_over(
     )
 
 
+def test_a_file_without_end_in_the_cache_is_not_read(start: Start, tmp_path: Path) -> None:
+    history = tmp_path / "state/metadata/root_history"
+    history.mkdir(parents=True)
+    with (history / "9.root.json").open("wb") as file:
+        file.truncate(600_000)
+    assert start().known_roots() == ()
+
+
 # -- 18 to 22: freshness and consistency ----------------------------------------------------------------
 
 

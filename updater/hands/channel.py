@@ -113,7 +113,12 @@ class UpdateSite:
         """Every root that this folder has met, by number, for the gate. Reads the folder only."""
         folder = self._folder / "metadata" / "root_history"
         with _in_our_words():
-            files = [path for path in folder.glob("*.root.json") if path.name.split(".")[0].isdecimal()]
+            files = [
+                path
+                for path in folder.glob("*.root.json")
+                if path.name.split(".")[0].isdecimal()
+                and path.stat().st_size <= UpdaterConfig.root_max_length
+            ]
             newest = sorted(files, key=lambda path: int(path.name.split(".")[0]))[-ROOT_STEP_LIMIT:]
             return tuple(path.read_bytes() for path in newest)
 
