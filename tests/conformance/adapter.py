@@ -5,8 +5,8 @@
     adapter --metadata-dir DIR --metadata-url URL --target-name NAME --target-base-url URL \\
             --target-dir DIR download
 
-Exit status 0 or 1. It is the client of `updater.hands.channel` with its fetcher, its limits and its folder; only
-the names of targets are not ours.
+Exit status 0 or 1. It is the client of `updater.hands.channel` with its fetcher, its limits and its folder;
+only the names of targets are not ours.
 """
 
 from __future__ import annotations
