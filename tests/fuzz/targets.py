@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -18,6 +19,8 @@ from updater.heads.announced import parse_announced
 from updater.heads.container import read_container, write_container
 from updater.heads.dfu.layout import MAX_SECTORS, parse_layout
 from updater.heads.dfu.words import ProtocolError
+from updater.heads.dfufile import parse_dfuse
+from updater.heads.hexfile import format_hex, parse_hex
 from updater.heads.links import check_shape, format_link, is_code, parse_link, parse_page
 from updater.heads.manifest import (
     PAYLOAD_LIMIT_BYTES,
@@ -29,6 +32,7 @@ from updater.heads.manifest import (
 from updater.heads.trust import format_envelope, parse_envelope
 from updater.heads.what import link_in_shortcut
 from updater.words.errors import NotTrusted, Refused, Usage
+from updater.words.facts import Segment
 
 SCHEME = "acme-fw"
 Target = Callable[[bytes], bool]
@@ -122,23 +126,37 @@ def layout(data: bytes) -> bool:
 
 
 def dfuse(data: bytes) -> bool:
-    """A firmware file of the release side: segments or usage."""
-    return _firmware(data, ".dfu")
+    """A firmware file: segments or words. Tried with a right check sum too, to reach what is behind it."""
+    mended = data[:-4] + (zlib.crc32(data[:-4]) ^ 0xFFFF_FFFF).to_bytes(4, "little")
+    return any(_segments(parse_dfuse, one) for one in (data, mended))
+
+
+def hexfile(data: bytes) -> bool:
+    """As above. Accepted: written again and read again it is the same."""
+    if not _segments(parse_hex, data):
+        return False
+    read = parse_hex(data)
+    assert parse_hex(format_hex(read).encode("ascii")) == read
+    return True
+
+
+def _segments(parse: Callable[[bytes], list[Segment]], data: bytes) -> bool:
+    try:
+        segments = parse(data)
+    except ValueError:
+        return False
+    assert all(part.address >= 0 and part.end <= 2**32 for part in segments)
+    return True
 
 
 def intel_hex(data: bytes) -> bool:
-    """As above."""
-    return _firmware(data, ".hex")
-
-
-def _firmware(data: bytes, suffix: str) -> bool:
-    path = _folder() / f"fuzz{suffix}"
+    """The release side's reader, which is a library's."""
+    path = _folder() / "fuzz.hex"
     path.write_bytes(data)
     try:
-        segments = read_firmware(path)
+        read_firmware(path)
     except Usage:
         return False
-    assert all(part.address >= 0 and part.end <= 2**32 for part in segments)
     return True
 
 
@@ -157,4 +175,5 @@ TARGETS: dict[str, Target] = {
     "layout": layout,
     "dfuse": dfuse,
     "hex": intel_hex,
+    "hexfile": hexfile,
 }

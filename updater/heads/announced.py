@@ -1,7 +1,7 @@
 """What a channel says of a release beside its length and hash. Pure.
 
 It is signed by the key on the server, not by people: advice that chooses among genuine bundles and can make
-none installable. `docs/decisions/0017-what-a-channel-says.md` has the format.
+none installable. `docs/decisions/0021-what-a-channel-says.md` has the format.
 """
 
 from __future__ import annotations
