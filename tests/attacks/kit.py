@@ -80,7 +80,7 @@ def publish(vendor: DemoVendor, site: Path, data: bytes, channel: Channel = Chan
     """Make a bundle current, as the vendor's own tool does."""
     publisher = Site(folder=site, online=vendor.signer("online"), now=datetime.now(UTC))
     publisher.set_current(channel, data)
-    publisher.publish()
+    Forge(vendor, site).publish()
 
 
 def announce(vendor: DemoVendor, site: Path, path: str, **said: Any) -> None:
@@ -90,7 +90,7 @@ def announce(vendor: DemoVendor, site: Path, path: str, **said: Any) -> None:
             target = metadata.signed.targets[path]
             target.unrecognized_fields["custom"] = target.custom | said
             _put(vendor, file, metadata)
-    Site(folder=site, online=vendor.signer("online"), now=datetime.now(UTC)).publish()
+    Forge(vendor, site).publish()
 
 
 def point(vendor: DemoVendor, site: Path, path: str, data: bytes, **said: Any) -> None:
@@ -104,7 +104,7 @@ def point(vendor: DemoVendor, site: Path, path: str, data: bytes, **said: Any) -
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
             _put(vendor, file, metadata)
-    Site(folder=site, online=vendor.signer("online"), now=datetime.now(UTC)).publish()
+    Forge(vendor, site).publish()
 
 
 def _bins(site: Path) -> Iterator[tuple[Path, Metadata[Targets]]]:
