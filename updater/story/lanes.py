@@ -114,8 +114,8 @@ def _stopped() -> Cancelled:
 def prepare_every(hands: Hands, request: Request, hear: Hear) -> dict[str, Prepared | Outcome]:
     """What would be done with each device, by port; an outcome is a device that cannot be updated.
 
-    Raises `NoDevice`, and what is not one device's fault: `Usage`, `NetworkFailed`, `TlsFailed`, `NotTrusted`,
-    `StorageFailed`.
+    Raises `NoDevice`, and what is not one device's fault: `Usage`, `NetworkFailed`, `TlsFailed`,
+    `NotTrusted`, `StorageFailed`.
     """
     vendor, journals = hands.home.vendor, hands.store.journals()
     found = look_around(hands.bus, vendor, hands.silicon, journals)
