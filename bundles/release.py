@@ -128,6 +128,48 @@ def sign(data: bytes, signer: Signer) -> bytes:
     return write_container(members | {ENVELOPE: format_envelope(envelope)})
 
 
+def with_roots(data: bytes, roots: Sequence[bytes]) -> bytes:
+    """The bundle with this longer chain of roots, so that keys of the newest can sign it.
+
+    Raises NotTrusted when they are no unbroken chain that begins with the bundle's own.
+    """
+    members = read_container(data)
+    own = roots_of(members)
+    if tuple(roots[: len(own)]) != tuple(own) or walk_roots(roots[0], roots[1:]).versions != tuple(roots):
+        raise NotTrusted(
+            "these roots do not continue those of the bundle", advice="Name all of them, oldest first."
+        )
+    first = walk_roots(roots[0], roots[1:]).version - len(roots) + 1
+    return write_container(members | {f"root/{first + n}.root.json": root for n, root in enumerate(roots)})
+
+
+def compare(data: bytes, rebuilt: bytes) -> list[str]:
+    """How a bundle differs from one that was rebuilt from the recipe, in words; empty when it does not.
+
+    Signatures are left out: two people sign the same manifest. The images are compared byte by byte.
+    """
+    one, other = read_draft(data), read_draft(rebuilt)
+    differences = []
+    if one.manifest_sha256 != other.manifest_sha256:
+        for field in one.manifest.__struct_fields__:
+            said, built = getattr(one.manifest, field), getattr(other.manifest, field)
+            if said != built and field != "images":
+                differences.append(f"{field}: the bundle says {said}, the rebuild {built}")
+    mine, theirs = images_of(read_container(data)), images_of(read_container(rebuilt))
+    for name in sorted(mine.keys() | theirs.keys()):
+        if name not in theirs or name not in mine:
+            differences.append(f"{name}: only in the {'bundle' if name in mine else 'rebuild'}")
+        elif mine[name] != theirs[name]:
+            at = next(
+                (n for n, (a, b) in enumerate(zip(mine[name], theirs[name], strict=False)) if a != b), None
+            )
+            where = f"first at byte {at}" if at is not None else "in their length"
+            differences.append(f"{name}: the bytes differ, {where}")
+    if one.manifest_sha256 != other.manifest_sha256 and not differences:
+        differences.append("images: the manifest describes them otherwise")
+    return differences
+
+
 def describe(draft: Draft) -> list[str]:
     """A bundle in words, one line each."""
     manifest = draft.manifest

@@ -4,30 +4,25 @@
                 timestamp.json
     targets/    CHANNEL/PRODUCT/SHA256.current.fwb and SHA256.VERSION.fwb (the same bytes, twice addressable)
     files/      PRODUCT-VERSION.fwb for e-mail and sticks
+    rehearsals/ PRODUCT-VERSION.rehearsal, the signed-off records
     u/          PRODUCT/CHANNEL/VERSION/index.html, the pages that update links point to
 
 Each channel delegates to hash bins, so that no client downloads the list of all releases. Whatever
 exists is never rewritten, except timestamp.json and the pages: changes are new files, and they are
-invisible until the snapshot and, last, the timestamp name them. A crash in between changes nothing.
+invisible until the snapshot and, last, the timestamp name them. A crash in between changes nothing, and
+nothing is ever deleted: a slow client goes on with the state that it has begun to read. One process at a
+time works on a site; a second one waits.
 TUF specification 1.0.34, sections 4.4 to 4.6 and 6.2; TAP 15 for the bins.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
 
-from securesystemslib.signer import Signer
 from semver import Version
 from tuf.api.metadata import (
     Delegations,
-    Metadata,
     MetaFile,
     Snapshot,
     SuccinctRoles,
@@ -35,48 +30,30 @@ from tuf.api.metadata import (
     Targets,
     Timestamp,
 )
-from tuf.api.serialization import DeserializationError
 
 from updater.heads.gate import verify_bundle
 from updater.heads.manifest import Manifest
 from updater.heads.trust import walk_roots
-from updater.words.errors import NotTrusted, Refused, StorageFailed, Usage
+from updater.words.errors import NotTrusted, Refused, Usage
 from updater.words.facts import Channel
 
-from .files import read_file, write_file
+from . import announce
+from .announce import CURRENT, Staging, path_of
+from .expiry import CHANNEL_LIFE, SNAPSHOT_LIFE, TIMESTAMP_LIFE
+from .files import read_file
+from .record import check_record
+from .release import read_draft
 from .root import CHANNELS, load_targets, require_signed
+from .sitefolder import Release, SiteFolder, record_name
+
+__all__ = ["BIN_BITS", "Release", "Site"]
 
 BIN_BITS = 8
-CHANNEL_LIFE = timedelta(days=90)
-SNAPSHOT_LIFE = timedelta(days=30)
-TIMESTAMP_LIFE = timedelta(days=14)
-_ALARM_BEFORE = timedelta(days=60)
 _RENEW_BEFORE = CHANNEL_LIFE / 2
-_Online = TypeVar("_Online", Targets, Snapshot, Timestamp)
-_ROLE_FILE = re.compile(r"([1-9]\d*)\.([a-z0-9-]+)\.json", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """One line of a channel: where a version is, and what the channel says of it."""
-
-    channel: Channel
-    product: str
-    version: Version
-    is_current: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """A site in `folder`, worked on at `now` (UTC) with the key that says what is current.
-
-    `until` gives every role this expiry instead of the usual short ones: for the demo vendor only.
-    """
-
-    folder: Path
-    online: Signer
-    now: datetime
-    until: datetime | None = None
+class Site(SiteFolder):
+    """A site to work on: what is set, withdrawn and trusted becomes visible by `publish`."""
 
     def create(self, roots: Sequence[bytes], targets: bytes, *, bin_bits: int = BIN_BITS) -> None:
         """Begin a site: the roots from the first on, the signed targets.json, and empty channels."""
@@ -87,123 +64,250 @@ class Site:
             self._write(f"metadata/{number}.root.json", root)
         self._write(f"metadata/{load_targets(targets).signed.version}.targets.json", targets)
         for channel in CHANNELS:
-            bins = SuccinctRoles([self.online.public_key.keyid], 1, bin_bits, channel)
-            delegations = Delegations({self.online.public_key.keyid: self.online.public_key}, None, bins)
+            bins = SuccinctRoles([self._key.public_key.keyid], 1, bin_bits, channel)
+            delegations = Delegations({self._key.public_key.keyid: self._key.public_key}, None, bins)
             self._put(channel, Targets(version=1, delegations=delegations), CHANNEL_LIFE)
             for name in bins.get_roles():
                 self._put(name, Targets(version=1), CHANNEL_LIFE)
 
-    def set_current(self, channel: Channel, data: bytes) -> Manifest:
+    def set_current(
+        self,
+        channel: Channel,
+        data: bytes,
+        staging: Staging | None = None,
+        rehearsal: bytes | None = None,
+    ) -> Manifest:
         """Make this bundle the channel's current release of its product, and addressable by version.
 
-        Nobody sees it before `publish`. Raises NotTrusted for a bundle that too few people signed, and
-        Refused for one that its signers did not make for this channel, or another one of this version.
+        Nobody sees it before `publish`. `rehearsal` is the signed record of `bundles rehearse`. Raises
+        NotTrusted for a bundle that too few people signed, and Refused for one that its signers did not
+        make for this channel, another one of this version, or a record that is not of this bundle.
         """
-        self._check()
-        roots = self._roots()
-        try:
-            bundle = verify_bundle(data, embedded_root=roots[0], known_roots=roots[1:], now=self.now)
-        except NotTrusted as error:
-            raise NotTrusted(
-                error.message, advice="Only what customers would accept is published."
-            ) from error
-        manifest = bundle.manifest
-        if channel not in CHANNELS or channel not in manifest.channels:
-            raise Refused(
-                f"its signers did not release {manifest.product} {manifest.version} for {channel}",
-                advice="Build and sign it with this channel in its recipe.",
-            )
-        self._refuse_other_content(channel, manifest, bundle.manifest_sha256, roots)
+        with self._alone():
+            self._check()
+            roots = self._roots()
+            try:
+                bundle = verify_bundle(data, embedded_root=roots[0], known_roots=roots[1:], now=self.now)
+            except NotTrusted as error:
+                raise NotTrusted(
+                    error.message, advice="Only what customers would accept is published."
+                ) from error
+            manifest = bundle.manifest
+            if channel not in CHANNELS or channel not in manifest.channels:
+                raise Refused(
+                    f"its signers did not release {manifest.product} {manifest.version} for {channel}",
+                    advice="Build and sign it with this channel in its recipe.",
+                )
+            self._refuse_other_content(channel, manifest, bundle.manifest_sha256)
+            current = announce.said_of(self._entry(channel, manifest.product, CURRENT))
+            said, now = announce.entries(manifest, staging or Staging(), current)
+            if rehearsal is not None:
+                check_record(rehearsal, self._root(), bundle.manifest_sha256)
+                self._write(record_name(manifest.product, str(manifest.version)), rehearsal)
+            self._list(channel, manifest, data, said, now)
+            return manifest
+
+    def _list(
+        self,
+        channel: Channel,
+        manifest: Manifest,
+        data: bytes,
+        said: Mapping[str, object],
+        now: Mapping[str, object],
+    ) -> None:
         digest = hashlib.sha256(data).hexdigest()
-        folder = f"{channel}/{manifest.product}"
         self._write(f"files/{manifest.product}-{manifest.version}.fwb", data)
-        changed: dict[str, Targets] = {}
-        for name in ("current", str(manifest.version)):
-            self._write(f"targets/{folder}/{digest}.{name}.fwb", data)
-            target = TargetFile.from_data(f"{folder}/{name}.fwb", data, ["sha256"])
-            target.unrecognized_fields["custom"] = {
-                "version": str(manifest.version),
-                "security_counter": manifest.security_counter,
-            }
+        changed = []
+        for name, custom in ((str(manifest.version), said), (CURRENT, now)):
+            self._write(f"targets/{channel}/{manifest.product}/{digest}.{name}.fwb", data)
+            target = TargetFile.from_data(path_of(channel, manifest.product, name), data, ["sha256"])
+            target.unrecognized_fields["custom"] = dict(custom)
+            changed.append(target)
+        self._put_entries(channel, changed)
+
+    def _put_entries(self, channel: Channel, changed: Sequence[TargetFile]) -> None:
+        """New versions of the bins of these entries; `current` comes last, for a crash in between."""
+        bins: dict[str, Targets] = {}
+        for target in changed:
             role = self._bins(channel).get_role_for_target(target.path)
-            bin_ = changed.setdefault(role, self._targets(role))
-            bin_.targets[target.path] = target
-        for role, bin_ in changed.items():
+            bins.setdefault(role, self._targets(role)).targets[target.path] = target
+        for role, bin_ in bins.items():
             bin_.version += 1
             self._put(role, bin_, CHANNEL_LIFE)
-        return manifest
 
-    def publish(self) -> None:
-        """Sign a new snapshot of all that lies here, and then the timestamp that makes it visible."""
-        self._check()
-        shown = self._timestamp_version()  # may refuse, so it comes before the first file is written
-        self._renew()
-        newest = self._newest()
-        names = (name for name in newest if name not in ("root", "snapshot"))
-        meta = {f"{name}.json": MetaFile(newest[name]) for name in names}
-        version = newest.get("snapshot", 0) + 1
-        self._put("snapshot", Snapshot(version=version, meta=meta), SNAPSHOT_LIFE)
-        timestamp = Timestamp(version=shown + 1, snapshot_meta=MetaFile(version))
+    def withdraw(
+        self, channel: Channel, product: str, version: Version, back_to: Version | None = None
+    ) -> None:
+        """Nobody shall install this version any more; with `back_to` that one becomes current instead.
+
+        The entry and its file stay, so that updaters can say what happened. Nobody sees it before
+        `publish`. Raises Usage for a version that the channel does not list, Refused for one that is
+        withdrawn already.
+        """
+        with self._alone():
+            self._check()
+            bad = self._listed(channel, product, version)
+            current = self._listed(channel, product, CURRENT)
+            if str(version) in announce.said_of(current).get("withdrawn", ()):
+                raise Refused(f"{product} {version} is withdrawn already", advice="There is nothing to do.")
+            said = announce.said_of(current)
+            if said.get("previous") == str(version):
+                del said["previous"]
+            if back_to is not None:
+                good = self._listed(channel, product, back_to)
+                if str(back_to) in (str(version), *said.get("withdrawn", ())):
+                    raise Refused(f"{product} {back_to} is withdrawn itself", advice="Name a good release.")
+                current = self._copy_to_current(channel, product, good)
+                said = announce.said_of(good) | {"withdrawn": said.get("withdrawn", [])}
+            bad.unrecognized_fields["custom"] = announce.said_of(bad) | {"withdrawn": [str(version)]}
+            current.unrecognized_fields["custom"] = announce.withdraw(said, str(version))
+            self._put_entries(channel, [bad, current])
+
+    def _copy_to_current(self, channel: Channel, product: str, good: TargetFile) -> TargetFile:
+        data = read_file(self.folder / "targets" / good.get_prefixed_paths()[0])
+        target = TargetFile.from_data(path_of(channel, product, CURRENT), data, ["sha256"])
+        self._write(f"targets/{target.get_prefixed_paths()[0]}", data)
+        return target
+
+    def publish(self, *, unrehearsed: bool = False) -> None:
+        """Sign a new snapshot of all that lies here, and then the timestamp that makes it visible.
+
+        Raises Refused for a new release without a record of its rehearsal, unless `unrehearsed`, and for
+        one that leads devices to a version which is not listed.
+        """
+        with self._alone():
+            self._check()
+            shown = self._timestamp_version()  # may refuse, so it comes before the first file is written
+            for channel, target in self._news():
+                self._check_news(channel, target, unrehearsed=unrehearsed)
+            newest = self._newest()
+            self._renew([name for name in newest if name.split("-")[0] in CHANNELS])
+            self._show(shown + 1, self._newest())
+
+    def trust(self, roots: Sequence[bytes], targets: bytes) -> list[str]:
+        """Take over new roots and targets.json, and show them: after a rotation, a revocation, a renewal.
+
+        `roots` are those that follow the site's newest. With another online key everything that it signs is
+        signed anew. Answers the releases that lack signatures under the new root. Run again after a crash:
+        it finishes what was begun.
+        """
+        with self._alone():
+            known = self._roots()
+            chain = [*known, *(root for root in roots if root not in known)]
+            self._check_trust(chain, targets)
+            shown = self._timestamp_version()
+            version = load_targets(targets).signed.version
+            if version < self._newest()["targets"]:
+                raise Refused(
+                    f"targets {version} is older than the site's", advice="Draft it with --previous."
+                )
+            self._write(f"metadata/{version}.targets.json", targets)
+            self._rekey()
+            self._show(shown + 1, self._newest(), before=lambda: self._add_roots(chain, len(known)))
+            return self._short_of_signatures(chain)
+
+    def _add_roots(self, chain: Sequence[bytes], known: int) -> None:
+        for number, root in enumerate(chain[known:], start=known + 1):
+            self._write(f"metadata/{number}.root.json", root)
+
+    def _rekey(self) -> None:
+        """Everything that another online key has signed is signed by this one."""
+        keyid = self._key.public_key.keyid
+        for name in [name for name in self._newest() if name.split("-")[0] in CHANNELS]:
+            metadata = load_targets(read_file(self._path(name)))
+            if keyid in metadata.signatures:
+                continue
+            role, bins = metadata.signed, metadata.signed.delegations
+            if bins is not None and bins.succinct_roles is not None:
+                bins.keys = {keyid: self._key.public_key}
+                bins.succinct_roles.keyids = [keyid]
+            role.version += 1
+            self._put(name, role, CHANNEL_LIFE)
+
+    def _short_of_signatures(self, chain: Sequence[bytes]) -> list[str]:
+        short = []
+        for one in self.releases():
+            entry = self._listed(one.channel, one.product, one.version)
+            data = read_file(self.folder / "targets" / entry.get_prefixed_paths()[0])
+            try:
+                verify_bundle(data, embedded_root=chain[0], known_roots=chain[1:], now=self.now)
+            except NotTrusted:
+                short.append(f"{one.channel} {one.product} {one.version}")
+        return short
+
+    def refresh(self) -> list[str]:
+        """Sign again what is visible now, and nothing else: for cron. Answers what waits for `publish`."""
+        with self._alone():
+            self._check()
+            shown, seen = self._timestamp_version(), self._published()
+            if not seen:
+                raise Usage(f"{self.folder} was never published", advice="Run `bundles publish` first.")
+            newest = self._newest()
+            waiting = sorted(name for name, version in seen.items() if newest[name] != version)
+            same = [name for name in seen if name not in waiting and name.split("-")[0] in CHANNELS]
+            self._renew(same)
+            after = self._newest()
+            self._show(shown + 1, {name: seen[name] if name in waiting else after[name] for name in seen})
+            return waiting
+
+    def _show(
+        self,
+        timestamp_version: int,
+        roles: Mapping[str, int],
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
+        """The snapshot, whatever must come `before` the timestamp, and the timestamp."""
+        names = (name for name in roles if name not in ("root", "snapshot"))
+        meta = {f"{name}.json": MetaFile(roles[name]) for name in names}
+        version = self._newest().get("snapshot", 0) + 1
+        snapshot = self._signed(Snapshot(version=version, meta=meta), SNAPSHOT_LIFE)
+        self._write(f"metadata/{version}.snapshot.json", snapshot)
+        digest = {"sha256": hashlib.sha256(snapshot).hexdigest()}  # two sites' states never look the same
+        timestamp = Timestamp(
+            version=timestamp_version, snapshot_meta=MetaFile(version, len(snapshot), digest)
+        )
+        before()
         self._write("metadata/timestamp.json", self._signed(timestamp, TIMESTAMP_LIFE))
 
-    def expiring(self) -> list[str]:
-        """What people must sign again soon, one sentence each: no server can."""
-        newest = {
-            "root": walk_roots(self._roots()[0], self._roots()[1:]).root,
-            "targets": self._targets("targets"),
-        }
-        return [
-            f"{role}.json expires on {signed.expires:%Y-%m-%d}: renew it before, or customers get no updates."
-            for role, signed in newest.items()
-            if signed.expires - self.now < _ALARM_BEFORE
-        ]
+    def _check_news(self, channel: Channel, target: TargetFile, *, unrehearsed: bool) -> None:
+        said = announce.said_of(target)
+        product, version = target.path.split("/")[1], said["version"]
+        for other in announce.led_to(said):
+            if self._entry(channel, product, other) is None:
+                raise Refused(
+                    f"{channel} leads devices from {product} {version} to {other}, which it does not list",
+                    advice=f"Put {other} into {channel} first with `bundles channel set`.",
+                )
+        if unrehearsed or said.get("withdrawn") or target.path.endswith(f"/{CURRENT}.fwb"):
+            return
+        record = self.folder / record_name(product, version)
+        if not record.exists():
+            raise Refused(
+                f"{product} {version} was not rehearsed",
+                advice="Run `bundles rehearse`, and `bundles channel set` again; or give --unrehearsed.",
+            )
+        data = read_file(self.folder / "targets" / target.get_prefixed_paths()[0])
+        check_record(read_file(record), self._root(), read_draft(data).manifest_sha256)
 
-    def releases(self) -> Iterator[Release]:
-        """Every release that lies here, published or about to be."""
-        for channel in CHANNELS:
-            paths: dict[str, str] = {}
-            for role in self._bins(channel).get_roles():
-                for path, target in self._targets(role).targets.items():
-                    paths[path] = target.custom["version"]
-            for path, version in sorted(paths.items()):
-                _, product, name = path.split("/")
-                if name != "current.fwb":
-                    is_current = paths[f"{channel}/{product}/current.fwb"] == version
-                    yield Release(
-                        channel=channel,
-                        product=product,
-                        version=Version.parse(version),
-                        is_current=is_current,
-                    )
-
-    def write_page(self, path: str, html: str) -> None:
-        """Write a page below `u/`."""
-        self._write(f"u/{path}/index.html", html.encode())
-
-    def _refuse_other_content(
-        self, channel: Channel, manifest: Manifest, manifest_sha256: str, roots: Sequence[bytes]
-    ) -> None:
+    def _refuse_other_content(self, channel: Channel, manifest: Manifest, manifest_sha256: str) -> None:
         """A version number means one thing for ever; only more signatures may be added to it."""
-        path = f"{channel}/{manifest.product}/{manifest.version}.fwb"
-        known = self._targets(self._bins(channel).get_role_for_target(path)).targets.get(path)
+        known = self._entry(channel, manifest.product, manifest.version)
         if known is None:
             return
         data = read_file(self.folder / "targets" / known.get_prefixed_paths()[0])
-        before = verify_bundle(data, embedded_root=roots[0], known_roots=roots[1:], now=self.now)
-        if before.manifest_sha256 != manifest_sha256:
+        if read_draft(data).manifest_sha256 != manifest_sha256:  # signed once, perhaps by a key since revoked
             raise Refused(
                 f"{manifest.product} {manifest.version} is published already, with other content",
                 advice="Give the changed firmware a new version number.",
             )
 
-    def _renew(self) -> None:
+    def _renew(self, names: Sequence[str]) -> None:
         """Sign again what would expire soon, so that daily publishing keeps a quiet channel alive."""
-        for name in list(self._newest()):
-            if name.split("-")[0] in CHANNELS:
-                role = self._targets(name)
-                if role.expires - self.now < _RENEW_BEFORE:
-                    role.version += 1
-                    self._put(name, role, CHANNEL_LIFE)
+        for name in names:
+            role = self._targets(name)
+            if role.expires - self.now < _RENEW_BEFORE:
+                role.version += 1
+                self._put(name, role, CHANNEL_LIFE)
 
     def _check(self) -> None:
         self._check_trust(self._roots(), read_file(self._path("targets")))
@@ -219,69 +323,6 @@ class Site:
         for role, signed in (("root", root), ("targets", targets.signed)):
             if signed.is_expired(self.now):
                 raise Refused(f"{role}.json expired on {signed.expires:%Y-%m-%d}", advice="Renew it first.")
-        keyid = self.online.public_key.keyid
+        keyid = self._key.public_key.keyid
         if any(keyid not in root.roles[role].keyids for role in ("snapshot", "timestamp")):
             raise Refused("this key is not the online key of the site's root", advice="Use the online key.")
-
-    def _roots(self) -> list[bytes]:
-        numbers = range(1, self._newest().get("root", 0) + 1)
-        roots = [read_file(self.folder / f"metadata/{number}.root.json") for number in numbers]
-        if not roots:
-            raise Usage(f"{self.folder} is no update site", advice="Begin one with `bundles site new`.")
-        return roots
-
-    def _bins(self, channel: Channel) -> SuccinctRoles:
-        delegations = self._targets(channel).delegations
-        if delegations is None or delegations.succinct_roles is None:
-            raise NotTrusted(f"{channel}.json does not lead to bins", advice="Begin the site again.")
-        return delegations.succinct_roles
-
-    def _targets(self, role: str) -> Targets:
-        return load_targets(read_file(self._path(role))).signed
-
-    def _path(self, role: str) -> Path:
-        newest = self._newest()
-        if role not in newest:
-            raise Usage(f"{self.folder} has no {role}.json", advice="Begin the site with `bundles site new`.")
-        return self.folder / f"metadata/{newest[role]}.{role}.json"
-
-    def _newest(self) -> dict[str, int]:
-        """The highest version of each role that lies here; the timestamp has none in its name."""
-        newest: dict[str, int] = {}
-        try:
-            names = os.listdir(self.folder / "metadata")
-        except OSError:
-            return newest
-        for name in names:
-            if match := _ROLE_FILE.fullmatch(name):
-                newest[match[2]] = max(newest.get(match[2], 0), int(match[1]))
-        return newest
-
-    def _timestamp_version(self) -> int:
-        path = self.folder / "metadata/timestamp.json"
-        if not path.exists():
-            return 0
-        try:
-            return Metadata[Timestamp].from_bytes(read_file(path)).signed.version
-        except DeserializationError as error:
-            raise NotTrusted(
-                f"{path} is not TUF timestamp metadata",
-                advice="Put back the one that was published last: clients take no lower version.",
-            ) from error
-
-    def _put(self, role: str, signed: _Online, life: timedelta) -> None:
-        self._write(f"metadata/{signed.version}.{role}.json", self._signed(signed, life))
-
-    def _signed(self, signed: _Online, life: timedelta) -> bytes:
-        signed.expires = self.until or (self.now + life).replace(microsecond=0)
-        metadata = Metadata(signed)
-        metadata.sign(self.online)
-        return metadata.to_bytes()
-
-    def _write(self, name: str, data: bytes) -> None:
-        path = self.folder / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageFailed(f"{path.parent} cannot be made: {error.strerror or error}") from error
-        write_file(path, data)

@@ -91,7 +91,7 @@ def _make(folder: Path, kind: Kind, url: str, now: datetime) -> DemoVendor:
             bundle = sign_bundle(bundle, signers[name])
         (folder / "bundles" / f"{release}.fwb").write_bytes(bundle)
         site.set_current(Channel.STABLE, bundle)
-    site.publish()
+    site.publish(unrehearsed=True)
     write_pages(site, vendor)
     return DemoVendor(folder=folder, vendor=vendor, root=root)
 
