@@ -97,7 +97,7 @@ def _refuse_unknown(who: str, chosen: ImageFor, chips: Sequence[Chip]) -> None:
 
 
 def _check_chip(recipe: Recipe, chip: Chip) -> None:
-    every = [Met(chip.dev_id.value, *one) for one in combinations(_letters(chip), _roms(chip))]
+    every = [Met(chip.dev_id.value, *one) for one in combinations(letters_of(chip), roms_of(chip))]
     found: dict[tuple[tuple[str, ...], bool], list[Met]] = {}
     for one in every:
         images = tuple(image.name for image in recipe.images if image.for_.fits(**one._asdict()))
@@ -122,11 +122,13 @@ def _check_chip(recipe: Recipe, chip: Chip) -> None:
             )
 
 
-def _letters(chip: Chip) -> list[str | None]:
+def letters_of(chip: Chip) -> list[str | None]:
+    """The revisions that the table knows of a chip; [None] where it knows none."""
     return list(dict.fromkeys(one.letter for one in chip.revisions)) or [None]
 
 
-def _roms(chip: Chip) -> list[int | None]:
+def roms_of(chip: Chip) -> list[int | None]:
+    """The ROM versions that the table knows of a chip; [None] where it knows none."""
     return list(dict.fromkeys(rom.id for rom in chip.roms)) or [None]
 
 
