@@ -2,7 +2,8 @@
 
 A public key lies beside its private key as `NAME.pub.pem`; the line `Name: …` above the PEM block is
 the name that goes into the root, so that people read names and not key IDs. Public keys made elsewhere
-(a YubiKey's `pub.pem`, for example) have no such line and are called by their file's name.
+(a YubiKey's `pub.pem`, for example) have no such line and are called by their file's name. A line `Key: …`
+says where a private key is that lies in no file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,12 +24,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
-from securesystemslib.signer import CryptoSigner, Key, SSlibKey
+from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 
 from updater.heads.trust import NAME_FIELD
 from updater.words.errors import Cancelled, StorageFailed, Usage
 
 from .files import read_file
+from .tokens import URI_LINE, OutsideSigner
 
 PASSPHRASE_VARIABLE = "BUNDLES_PASSPHRASE"  # noqa: S105 # the name of a variable
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}")
@@ -56,10 +58,15 @@ def passphrase(
     return typed.encode()
 
 
-def new_key(name: str, secret: bytes) -> tuple[bytes, bytes]:
-    """A fresh key pair: the private PEM under `secret`, and the public file. Raises Usage."""
+def check_name(name: str) -> None:
+    """Raises Usage for a name that people could misread."""
     if not _NAME.fullmatch(name):
         raise Usage(f"{name!r} is no name for a key", advice="Use letters, digits, '.', '_' and '-'.")
+
+
+def new_key(name: str, secret: bytes) -> tuple[bytes, bytes]:
+    """A fresh key pair: the private PEM under `secret`, and the public file. Raises Usage."""
+    check_name(name)
     if len(secret) < _SHORTEST_PASSPHRASE:
         raise Usage(
             f"the passphrase is shorter than {_SHORTEST_PASSPHRASE} characters",
@@ -74,6 +81,17 @@ def new_key(name: str, secret: bytes) -> tuple[bytes, bytes]:
 def public_file(private_file: Path) -> Path:
     """Where the public counterpart of a private key file lies."""
     return private_file.with_name(private_file.name.removesuffix(".pem") + ".pub.pem")
+
+
+def open_signer(file: Path, secret: Callable[[], bytes]) -> Signer:
+    """Open the private key in a file, or the one elsewhere of which this is the public file. Raises Usage.
+
+    `secret` is asked for the passphrase or PIN, if one is needed.
+    """
+    uri = next((line[len(URI_LINE) :] for line in _head(read_file(file)) if line.startswith(URI_LINE)), None)
+    if uri is None:
+        return load_signer(file, secret())
+    return OutsideSigner.from_priv_key_uri(uri, load_public(file), lambda _what: secret().decode())
 
 
 def load_signer(file: Path, secret: bytes) -> CryptoSigner:
@@ -102,12 +120,17 @@ def load_public(file: Path) -> SSlibKey:
         raise Usage(
             f"{file} is not a public key in PEM form", advice="Name the .pub.pem file, not the key itself."
         ) from error
-    first_line = data.split(b"\n")[0].decode("ascii", "replace").strip()
-    name = first_line.removeprefix("Name: ") if first_line.startswith("Name: ") else _stem(file)
+    said = (line.removeprefix("Name: ") for line in _head(data) if line.startswith("Name: "))
+    name = next(said, _stem(file))
     if not _NAME.fullmatch(name):
         raise Usage(f"{file}: {name!r} is no name for a key", advice="Rename the file.")
     key.unrecognized_fields[NAME_FIELD] = name
     return key
+
+
+def _head(data: bytes) -> list[str]:
+    """The lines above the PEM block."""
+    return [line.strip() for line in data.split(b"-----")[0].decode("ascii", "replace").splitlines()]
 
 
 def name_of(key: Key) -> str:

@@ -62,8 +62,8 @@ def new_root(
     return Metadata(root)
 
 
-def new_targets(root: Root, online_key: Key, expires: datetime) -> Metadata[Targets]:
-    """The unsigned first targets.json: it delegates each channel to the online key, and lists nothing."""
+def new_targets(root: Root, online_key: Key, expires: datetime, *, version: int = 1) -> Metadata[Targets]:
+    """An unsigned targets.json: it delegates each channel to the online key, and lists nothing."""
     if not any(same_key(online_key, root.keys[keyid]) for keyid in root.roles["snapshot"].keyids):
         raise Refused(
             f"the key {name_of(online_key)!r} is not the online key of this root",
@@ -76,7 +76,7 @@ def new_targets(root: Root, online_key: Key, expires: datetime) -> Metadata[Targ
         for channel in CHANNELS
     }
     delegations = Delegations({online_key.keyid: online_key}, roles)
-    return Metadata(Targets(version=1, expires=expires, delegations=delegations))
+    return Metadata(Targets(version=version, expires=expires, delegations=delegations))
 
 
 def sign(draft: Metadata[Root] | Metadata[Targets], root: Root, role: str, signer: Signer) -> str:
