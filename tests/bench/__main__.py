@@ -13,6 +13,7 @@ from tests.bench.flash import flash_table, start_table
 from tests.bench.gate import gate_table
 from tests.bench.lanes import lanes_table
 from tests.bench.silicon import JOB_KIB, silicon_table
+from tests.bench.site import site_table
 
 
 def main() -> None:
@@ -56,6 +57,9 @@ def main() -> None:
         "gate", help="the gate's time and memory, for a bundle of 2 MB and one of 64 MB"
     )
     gate.set_defaults(run=lambda _args: gate_table())
+    site = commands.add_parser("site", help="what a check costs by how many releases are published")
+    site.add_argument("--releases", type=int, nargs="+", default=[10, 1_000, 100_000], metavar="N")
+    site.set_defaults(run=lambda args: site_table(counts=args.releases))
     args = parser.parse_args()
     args.run(args)
 
