@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from typing import NoReturn
@@ -18,6 +19,7 @@ DEBIAN_PACKAGE = {
     "arm-none-eabi-objdump": "binutils-arm-none-eabi",
     "Xvfb": "xvfb",
     "busybox": "busybox-static",
+    "chromium": "chromium",
     "chroot": "coreutils",
     "cpio": "cpio",
     "depmod": "kmod",
@@ -31,6 +33,8 @@ DEBIAN_PACKAGE = {
     "objdump": "binutils",
     "qemu-system-arm": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
+    "softhsm2-util": "softhsm2",
+    "sshd": "openssh-server",
     "strip": "binutils",
     "unshare": "util-linux",
     "update-desktop-database": "desktop-file-utils",
@@ -62,3 +66,18 @@ def need(*programs: str) -> None:
     if missing:
         packages = sorted({DEBIAN_PACKAGE.get(program, program) for program in missing})
         unavailable(f"not installed: {', '.join(missing)}; Debian: apt install {' '.join(packages)}")
+
+
+def need_library(*modules: str) -> None:
+    """Skip (or fail) the calling test unless these Python modules can be imported."""
+    missing = [module for module in modules if not _can_import(module)]
+    if missing:
+        unavailable(f"not installed: {', '.join(missing)}; pip install -e '.[outside]'")
+
+
+def _can_import(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True

@@ -151,5 +151,7 @@ def test_a_release_made_with_the_command_line_can_join_a_demo_site(
     assert main(["channel", "set", "beta", str(bundle), *where, *online]) == 5, "signed for another root"
     own = str(tmp_path / "demo/bundles/demo-widget-1.1.0.fwb")
     assert main(["channel", "set", "beta", own, *where, *online]) == 0
-    assert main(["publish", "--vendor", str(tmp_path / "demo/vendor"), *where, *online]) == 0
+    publish = ["publish", "--vendor", str(tmp_path / "demo/vendor"), *where, *online]
+    assert main(publish) == 6, "nobody has rehearsed it"
+    assert main([*publish, "--unrehearsed"]) == 0
     assert (tmp_path / "demo/site/u/demo-widget/beta/latest/index.html").is_file()

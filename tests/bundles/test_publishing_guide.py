@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bundles import rehearse
 from bundles.cli import main
 from updater.heads.gate import verify_bundle
 
@@ -28,6 +29,8 @@ def test_the_guide_leads_from_nothing_to_a_published_release(
     shutil.copy(REPOSITORY / "bundles/demo/firmware/images/demo-widget-1.0.0.hex", tmp_path)
     (tmp_path / "vendor").mkdir()
     shutil.copy(REPOSITORY / "bundles/demo/vendor.toml", tmp_path / "vendor")
+    every_part = rehearse.parts
+    monkeypatch.setattr(rehearse, "parts", lambda *of: every_part(*of)[-1:])  # the guide's reader has time
     blocks = re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)
     commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
     assert len(commands) > 15
