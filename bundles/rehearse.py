@@ -210,7 +210,7 @@ class _Rehearsal:
                 if stage.board.state is BoardState.LOCKED_UP and self._lost_is_accepted:
                     return
                 told = told or isinstance(ended.error, UnknownDevice)
-                stage.board.replug(boot=stage.board.state is BoardState.LOCKED_UP)
+                stage.board.replug(boot=stage.board.state is BoardState.LOCKED_UP or not self._asks)
             self._wrong(trial, f"not mended by {MOST_COMMANDS} commands: {_words(ended)}")
 
     def _enter_by_hand(self, stage: Stage) -> bool:

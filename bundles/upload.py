@@ -109,7 +109,8 @@ def _open(url: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise Usage(
-            "uploading needs fsspec, which is not installed", advice="pip install 'updater[cloud]'."
+            "uploading needs fsspec, which is not installed",
+            advice="In a checkout: pip install -e '.[cloud]'.",
         ) from error
     try:
         fs, base = url_to_fs(url)

@@ -19,6 +19,7 @@ from bundles.root import load_root
 from bundles.site import Site
 from tests.bundles.conftest import NOW
 from updater.heads.silicon import Silicon, the_table
+from updater.heads.vendor import ByHand, Keep
 from updater.story.job import Hands
 from updater.words.errors import NotTrusted, Refused, Usage
 from updater.words.facts import Channel
@@ -102,6 +103,24 @@ def test_an_updater_that_has_forgotten_a_quirk_fails_its_rehearsal(
 
 def _hands(instead: Silicon, **how: Any) -> Hands:
     return Hands(**(how | {"silicon": instead}))
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"ways": (ByHand(steps="Hold the button."),)},
+        {"keep": (Keep(address=0x081E_0000, length=64),)},
+    ],
+)
+def test_other_products_are_rehearsed_as_they_are_described(
+    described: dict[str, Any], unsigned: bytes, demo_vendor: DemoVendor
+) -> None:
+    """One that only hands put into its bootloader, and one with data that an update must not touch."""
+    changed = [msgspec.structs.replace(one, **described) for one in demo_vendor.vendor.products]
+    vendor = msgspec.structs.replace(demo_vendor.vendor, products=tuple(changed))
+    (one,) = rehearse(unsigned, vendor, NOW)
+    assert one.wrong == []
+    assert len(one.trials) > 15
 
 
 def test_a_product_that_vendor_toml_does_not_know_is_not_rehearsed(
