@@ -163,7 +163,8 @@ class Forge:
 
     def point_timestamp_at(self, snapshot_version: int) -> None:
         """Sign a newer timestamp that names this snapshot."""
-        self.put("timestamp", lambda signed: setattr(signed.snapshot_meta, "version", snapshot_version))
+        named = MetaFile(snapshot_version)  # whoever has the key may leave length and hash out
+        self.put("timestamp", lambda signed: setattr(signed, "snapshot_meta", named))
 
     def _newest(self, role: str) -> Path:
         if role == "timestamp":

@@ -187,7 +187,7 @@ def test_versions_run_up_with_a_stolen_key_are_forgotten_when_the_key_is_replace
     forge.write("snapshot", snapshot, by=("release-3",))
     timestamp = forge.read("timestamp")
     timestamp.signed.version = 1
-    timestamp.signed.snapshot_meta.version = snapshot.signed.version
+    timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
     forge.write("timestamp", timestamp, by=("release-3",))
     assert looks(start) == Version(1, 1, 0)
     assert kept(tmp_path, "timestamp") == 1
