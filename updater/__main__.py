@@ -1,6 +1,7 @@
 """`python -m updater`, and both programs of an executable."""
 
 import sys
+from functools import partial
 from io import TextIOWrapper
 
 
@@ -14,7 +15,7 @@ def main(*, windowed: bool = False) -> int:
     if windowed:
         from updater.doors.windowed import run_windowed
 
-        return run_windowed(run, sys.argv[1:])
+        return run_windowed(partial(run, guarded=False), sys.argv[1:])
     return run(sys.argv[1:])
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bundles.demo.make import make_demo
 from tests.exe.build import Built, Executable, build
+from tests.window.screen import screen
 from updater.heads.vendor import Kind
 
 RUNS = 11
@@ -20,7 +21,7 @@ RUNS = 11
 
 def exe_table(*, once: bool) -> None:
     """Build a product's programs (twice, unless `once`) and the demo's, and print what came out."""
-    with tempfile.TemporaryDirectory(prefix="bench-exe-") as name:
+    with tempfile.TemporaryDirectory(prefix="bench-exe-") as name, screen():
         folder = Path(name)
         vendor = make_demo(
             folder / "maker", kind=Kind.PRODUCT, url="https://updates.example.com/", now=datetime.now(UTC)
@@ -45,11 +46,12 @@ def _built(folder: Path, window: str, console: str, vendor: Path | None) -> Buil
 def _show(name: str, built: Built) -> None:
     for program, what in (
         (built.window, "window, one file"),
+        (built.window_in_folder, "window, in the folder"),
         (built.console, "console, one file"),
         (built.console_in_folder, "console, in the folder"),
     ):
         size = program.path.stat().st_size
-        if program is built.console_in_folder:
+        if program in (built.console_in_folder, built.window_in_folder):
             files = sum(1 for one in program.path.parent.rglob("*") if one.is_file())
             size = sum(one.stat().st_size for one in program.path.parent.rglob("*") if one.is_file())
             carried = f"{files} files"
@@ -61,6 +63,14 @@ def _show(name: str, built: Built) -> None:
             print(
                 f"    first line of {arguments[0]}: median {statistics.median(times):.3f} s, "
                 f"best {min(times):.3f} s, worst {max(times):.3f} s of {RUNS} warm runs"
+            )
+        if program in (built.window, built.window_in_folder):
+            seen = [_until_seen(program) for _ in range(RUNS + 1)][1:]
+            times, busy = [one[0] for one in seen], [one[1] for one in seen]
+            print(
+                f"    window on the screen: median {statistics.median(times):.3f} s, "
+                f"best {min(times):.3f} s, worst {max(times):.3f} s of {RUNS} warm runs; processor "
+                f"time until then at least {min(busy):.2f} s; load {os.getloadavg()[0]:.1f}"
             )
 
 
@@ -91,6 +101,33 @@ def _start_times(program: Executable, arguments: tuple[str, ...]) -> list[float]
                 times.append(time.perf_counter() - started)
             process.stdout.read()
     return times
+
+
+def _until_seen(program: Executable) -> tuple[float, float]:
+    """Seconds from starting the program until X shows its window, and the processor's seconds for that."""
+    search = ("xdotool", "search", "--onlyvisible", "--name", "Demo Instruments")
+    environment = {"HOME": str(program.home), "PATH": os.defpath, "LANG": "C.UTF-8"}
+    started = time.perf_counter()
+    with subprocess.Popen(
+        [str(program.path)],
+        env={**environment, "DISPLAY": os.environ["DISPLAY"]},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while not subprocess.run(search, capture_output=True).stdout:
+            assert process.poll() is None, "it ended"
+        seen = time.perf_counter() - started, _processor_time(process.pid)
+        process.terminate()
+    return seen
+
+
+def _processor_time(pid: int) -> float:
+    """Of this process and its children, in seconds (proc(5): utime, stime, cutime, cstime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    own = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(_processor_time(int(child)) for child in children)
 
 
 def _fingerprint(built: Built) -> dict[str, str]:

@@ -12,7 +12,7 @@ from updater.doors.cli import run
 from updater.doors.selftest import late_imports
 from updater.words.errors import UsbFailed
 
-PARTS = ["imports", "usb", "signatures", "vendor", "silicon", "certificates", "window"]
+PARTS = ["imports", "usb", "signatures", "vendor", "silicon", "certificates", "window", "words"]
 
 
 def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
@@ -60,3 +60,11 @@ def test_what_functions_import_is_found_and_what_type_checkers_read_is_not() -> 
         late_imports("updater.hands.host")
     )
     assert "updater.lab.application" not in found
+
+
+def test_a_language_that_was_left_out_is_missed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("updater.doors.selftest.LANGUAGES", ("de", "sv"))
+    assert run(["--self-test"]) == 70
+    assert "FAILED  words         the window does not speak sv\n" in capsys.readouterr().out

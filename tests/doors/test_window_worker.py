@@ -34,6 +34,7 @@ from updater.doors.window.state import (
     WantedKind,
 )
 from updater.doors.window.worker import BLIND, Worker
+from updater.heads.report import Receipt
 from updater.story.job import Hands
 from updater.words.errors import StorageFailed
 from updater.words.events import Progressed, Step
@@ -46,7 +47,8 @@ class Bench:
         self.desk, self.told = desk, list[Happening]()
         self.on: Callable[[Happening], None] = lambda _: None
         desk.lab.mkdir(exist_ok=True)
-        self.worker = Worker(desk.hands, self._tell)
+        self.fell = list[BaseException]()
+        self.worker = Worker(desk.hands, self._tell, self.fell.append)
         self.jobs = 0
 
     def _tell(self, happening: Happening) -> None:
@@ -219,10 +221,29 @@ def test_a_cut_is_not_finished_and_after_it_everybody_is_looked_at_again(bench: 
     assert looked.seen[0].in_update_mode
 
 
-def test_what_nobody_foresaw_is_a_bug_with_its_trace_in_the_details(bench: Bench) -> None:
+def test_what_nobody_foresaw_is_a_bug_whose_trace_is_in_a_file_and_in_no_window(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.desk.plug_in()
+    bench.worker.look()
+    bench.prepare()
+
+    def faulty(*_: object) -> Receipt:
+        raise ZeroDivisionError("nobody foresaw it")
+
+    monkeypatch.setattr("updater.doors.window.worker.perform", faulty)
+    assert failed(bench.perform()) == "Bug"
+    assert "Traceback" not in bench.lines
+    (file,) = (bench.desk.state / "crashes").iterdir()
+    assert str(file) in bench.lines
+    assert "Traceback" in file.read_text("utf-8")
+
+
+def test_a_mistake_while_looking_ends_the_thread_and_is_handed_to_the_window(bench: Bench) -> None:
     bench.worker._open_hands = None  # type: ignore[assignment]
-    assert failed(bench.prepare()) == "Bug"
-    assert "Traceback" in bench.lines
+    bench.worker.start()
+    assert bench.worker.wait(30)
+    assert [type(one) for one in bench.fell] == [TypeError]
 
 
 def test_a_report_is_saved_or_it_is_said_that_it_is_not(bench: Bench, tmp_path: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from updater.doors.cli import run
 from updater.doors.windowed import run_windowed
+from updater.hands.host import Home
 
 
 class Screen:
@@ -112,3 +115,36 @@ def test_a_full_disk_does_not_hide_the_first_fault(
     assert run_windowed(faulty, [], show=screen.show) == 70
     assert "fault of its own" in screen.boxes[0]
     assert "is written in" not in screen.boxes[0]
+
+
+def test_a_fault_of_a_command_comes_out_to_the_box(
+    screen: Screen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also where there are streams: nobody reads those of a program that was double-clicked."""
+
+    def faulty() -> Home:
+        raise OSError(28, "a fault")
+
+    monkeypatch.setattr("updater.hands.host.load_home", faulty)
+    assert run_windowed(partial(run, guarded=False), ["link", "demo-widget"], show=screen.show) == 70
+    (file,) = (tmp_path / "state" / "crashes").iterdir()
+    assert str(file) in screen.boxes[0]
+    assert "Traceback" not in "".join((*screen.boxes, *capsys.readouterr()))
+
+
+def test_a_helpers_thread_that_fails_leaves_a_file_and_no_words(
+    screen: Screen, no_streams: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("threading.excepthook", threading.excepthook)
+    no_streams()
+
+    def helped(_arguments: Sequence[str]) -> int:
+        helper = threading.Thread(target=lambda: 1 / 0)
+        helper.start()
+        helper.join()
+        return 0
+
+    assert run_windowed(helped, [], show=screen.show) == 0
+    assert screen.boxes == []
+    (file,) = (tmp_path / "state" / "crashes").iterdir()
+    assert "ZeroDivisionError" in file.read_text("utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -12,8 +14,27 @@ from updater.heads.vendor import Kind
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build(tmp_path_factory.mktemp("demo-exe"), "Updater-Demo", "updater-demo-cli")
+def _builds(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Built]]]:
+    """Those that the chosen tests need, side by side: a build keeps one core busy."""
+    needed = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    with ThreadPoolExecutor(2) as pool:
+        builds: dict[str, Future[Built]] = {}
+        if "demo" in needed:
+            folder = tmp_path_factory.mktemp("demo-exe")
+            builds["demo"] = pool.submit(build, folder, "Updater-Demo", "updater-demo-cli")
+        if "product" in needed:
+            maker: DemoVendor = request.getfixturevalue("maker")
+            folder = tmp_path_factory.mktemp("product-exe")
+            vendor = maker.folder / "vendor"
+            builds["product"] = pool.submit(build, folder, "Updater", "updater-cli", vendor)
+        yield builds
+
+
+@pytest.fixture(scope="session")
+def demo(_builds: dict[str, Future[Built]]) -> Built:
+    return _builds["demo"].result()
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +50,5 @@ def maker(tmp_path_factory: pytest.TempPathFactory) -> DemoVendor:
 
 
 @pytest.fixture(scope="session")
-def product(tmp_path_factory: pytest.TempPathFactory, maker: DemoVendor) -> Built:
-    folder = tmp_path_factory.mktemp("product-exe")
-    return build(folder, "Updater", "updater-cli", maker.folder / "vendor")
+def product(_builds: dict[str, Future[Built]]) -> Built:
+    return _builds["product"].result()

@@ -12,6 +12,7 @@ import pytest
 
 from tests.desk import Desk
 from updater.hands import logbook
+from updater.hands.crash import keep_crash
 from updater.hands.host import Owner
 from updater.hands.store import Journal, open_store
 from updater.story import dossier
@@ -71,6 +72,7 @@ def leak(state: Path, desk: Desk) -> None:
     for one in said:
         logbook.note(state, f"install: StorageFailed: cannot write {one}: no space left")
         logbook.note(state, json.dumps({"file": one}))
+    keep_crash(OSError(28, " ".join(said)), state=str(state))
     (logbook.log_folder(state) / "lovelace-window.log").write_text("\n".join(said), "utf-8")
 
 
@@ -98,6 +100,8 @@ def test_nothing_of_a_person_is_in_the_file_that_is_mailed(leaking: Desk, tmp_pa
             assert found_in(name) == []
             assert found_in(archive.read(name).decode()) == [], name
         log = archive.read("logs/updater.log").decode()
+        (crash,) = (archive.read(name).decode() for name in archive.namelist() if name.startswith("crashes/"))
+    assert "OSError: [Errno 28]" in crash
     assert log.count("StorageFailed: cannot write ") == len(spellings())  # the rest of it is still there
 
 

@@ -16,7 +16,11 @@ import pytest
 from tests.desk import Desk
 from tests.window.shots import SCENARIOS, Camera
 from tests.window.stage import Stage, patiently
+from updater.doors.window import first_state
+from updater.doors.window.app import App, WindowFailed
+from updater.doors.window.catalogue import catalogue
 from updater.doors.window.state import Action, Scene, Wanted, WantedKind
+from updater.hands.desktop import Taste
 from updater.lab.shelf import remove_board
 from updater.words.events import Step
 
@@ -104,6 +108,17 @@ def test_a_plain_window_has_nothing_that_moves(desk: Desk) -> None:
         assert stage.app.view._bar is None
     with Stage(desk) as stage:
         assert stage.app.view._bar is not None
+
+
+def test_a_mistake_in_the_window_ends_it_and_comes_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(_page: object) -> None:
+        raise OSError(28, "a fault")
+
+    app = App(desk.hands, first_state(Wanted()), speak=catalogue(["en"]), taste=Taste())
+    monkeypatch.setattr(app.view, "show", faulty)
+    with pytest.raises(WindowFailed, match="a fault"):
+        app.run(desk.state)
+    assert not app.worker._thread.is_alive()
 
 
 # ---------------------------------------------------------------------------------------- as its own process

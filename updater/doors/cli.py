@@ -41,8 +41,11 @@ class _Parser(argparse.ArgumentParser):
         raise Usage(message, advice=f"`{self.prog} --help` shows what it takes.")
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command; returns its exit status. Only --help and --version end with SystemExit."""
+def run(arguments: Sequence[str], *, guarded: bool = True) -> int:
+    """Run one command; returns its exit status. Only --help and --version end with SystemExit.
+
+    `guarded` False: a fault of the updater itself comes out, for a door that tells it in its own way.
+    """
     face: Face | None = None
     json = "--json" in arguments and not is_link_call(arguments)
     try:
@@ -58,8 +61,12 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _fail(face, Cancelled("the command was stopped"), json=json)
     except OSError as error:  # a closed pipe, a full disk behind stdout; work in progress guards itself
+        if not guarded:
+            raise
         return _fail(face, StorageFailed(f"the output cannot be written: {error.strerror}"), json=False)
     except Exception as error:
+        if not guarded:
+            raise
         return _fail(face, _bug(error), json=json)
 
 

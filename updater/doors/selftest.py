@@ -32,6 +32,7 @@ THEY_IMPORT_LATE = (
     "serial.tools.list_ports",
     "tqdm.std",
 )
+LANGUAGES = ("de",)  # beside English
 # RFC 8032, section 7.1, test 2
 _PUBLIC_KEY = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
 _SIGNED = b"\x72"
@@ -208,6 +209,20 @@ def _window() -> str:
     return f"Tcl/Tk {version}"
 
 
+def _words() -> str:
+    """The window's sentences, asked of the catalogue of each language that is inside."""
+    from updater.doors.window import texts
+    from updater.doors.window.catalogue import catalogue
+
+    folder = Path(updater.__path__[0], "locale")
+    spoken = sorted(one.parents[1].name for one in folder.glob("*/LC_MESSAGES/*.mo"))
+    said = texts.say(texts.UPDATE_NOW)
+    silent = [code for code in (*LANGUAGES, *spoken) if catalogue([code])(said) == texts.UPDATE_NOW]
+    if silent:
+        raise _Missing(f"the window does not speak {', '.join(sorted(set(silent)))}")
+    return f"en, {', '.join(spoken)}"
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "imports": _imports,
     "usb": _usb,
@@ -216,4 +231,5 @@ CHECKS: dict[str, Callable[[], str]] = {
     "silicon": _silicon,
     "certificates": _certificates,
     "window": _window,
+    "words": _words,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import StringIO
@@ -35,6 +36,7 @@ def run_windowed(run: Run, arguments: Sequence[str], *, show: Show | None = None
     """
     show = show or show_box
     unseen = _replace_missing_streams()
+    threading.excepthook = _keep_quietly
     try:
         try:
             status = run(arguments)
@@ -58,6 +60,14 @@ def _replace_missing_streams() -> StringIO:
     if sys.stderr is None:
         sys.stderr = unseen
     return unseen
+
+
+def _keep_quietly(fault: threading.ExceptHookArgs) -> None:
+    """A helper's thread has failed: support finds it in a file, and nobody reads a traceback in a box."""
+    from updater.hands.crash import keep_crash
+
+    if fault.exc_value is not None:
+        keep_crash(fault.exc_value)
 
 
 def _crashed(error: BaseException, show: Show) -> int:

@@ -14,7 +14,9 @@ from updater.hands.store import without_home
 from updater.words.errors import UpdaterError
 
 FOLDER = "crashes"
-MOST_CRASHES = 10
+MOST_CRASHES, MOST_REPORTED = 10, 3
+MOST_BYTES = 64 * 1024
+"""Of each file a report takes so much."""
 
 
 def keep_crash(error: BaseException, *, state: str | None = None) -> Path | None:
@@ -37,6 +39,15 @@ def keep_crash(error: BaseException, *, state: str | None = None) -> Path | None
             with suppress(OSError):
                 return _write(folder, text)
     return None
+
+
+def crashes(state: Path) -> tuple[tuple[str, str], ...]:
+    """The newest faults that were kept in a state folder: name and text."""
+    found = []
+    for path in sorted((state / FOLDER).glob("*.txt"))[-MOST_REPORTED:]:
+        with suppress(OSError):
+            found.append((path.name, path.read_bytes()[:MOST_BYTES].decode("utf-8", "replace")))
+    return tuple(found)
 
 
 def _below_state(state: str | None) -> Path | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from updater import __version__
 from updater.hands import logbook
+from updater.hands.crash import MOST_REPORTED, crashes
 from updater.hands.host import Home, is_frozen, owner, today
 from updater.hands.store import Store
 from updater.heads.recording import VERBATIM_BYTES
@@ -37,7 +38,7 @@ Support report
 It holds: the version of the updater and of this computer's system; what `updater doctor` says; the devices
 that are connected, with their serial numbers, but of all other USB devices only how many there are; updates
 that were not finished; the last {RECEIPTS} receipts; what was said with the device in the last {TRANSCRIPTS}
-updates that failed; the log of failures.
+updates that failed; the last {MOST_REPORTED} faults of the updater itself; the log of failures.
 It does not hold: keys or passwords; names of people, accounts and computers, e-mail and network addresses,
 and folders, as far as the updater recognises them (<user>, <computer>, <e-mail>, <address>, <folder> and ~
 stand in their places); what is in a device's memory, but for single words of up to {VERBATIM_BYTES}
@@ -66,6 +67,7 @@ def report_parts(where: Surroundings) -> tuple[Part, ...]:
         Part("unfinished.jsonl", _lines(_unfinished(store))),
         *_kept("receipts", ".json", store.receipts(RECEIPTS), "No update was done in this account."),
         *_kept("transcripts", ".toml", store.transcripts(TRANSCRIPTS), "No update has failed."),
+        *_kept("crashes", "", crashes(store.folder.parent), "The updater itself has not failed."),
         *_kept("logs", "", logbook.logs(store.folder.parent), "No command has failed."),
     ]
     clean = _redactor(home).clean

@@ -30,6 +30,10 @@ STOPS_WITHIN_S = 120
 """A sector that is being erased is waited for: the journal says then how far it came."""
 
 
+class WindowFailed(Exception):
+    """A mistake in the window, or in the one who works for it, has ended it; its cause is that mistake."""
+
+
 class App:
     """One open window. Everything of tk happens on the thread that made it."""
 
@@ -47,6 +51,7 @@ class App:
         self.state = state
         self._heard: queue.Queue[Happening] = queue.Queue()
         self._failed: BaseException | None = None
+        self._fell: list[BaseException] = []
         self._alarms: dict[str, str] = {}
         self.root.report_callback_exception = self._crashed
         self.view = View(self.root, Theme(self.root, taste), speak, self.happens)
@@ -60,7 +65,7 @@ class App:
         # Only now, with something to look at: USB, trust and the network take a moment to load.
         from updater.doors.window.worker import Worker
 
-        self.worker = Worker(open_hands, self._heard.put)
+        self.worker = Worker(open_hands, self._heard.put, self._fell.append)
         for order in self._early:
             self.worker.order(order)
         self._early = None
@@ -71,14 +76,16 @@ class App:
         What other starts of this program hand over in this state folder comes in here.
         """
         self.worker.start()
-        self._poll()
-        self._tick()
         try:
+            self._poll()
+            self._tick()
             with ExitStack() as stack:
                 with suppress(StorageFailed):  # it works without; what is to be done will say what is wrong
                     stack.enter_context(listen(folder, self._handed_over))
                 if not self._left:
                     self.root.mainloop()
+        except Exception as error:
+            self._failed = self._failed or error
         finally:
             if self.state.scene in AT_WORK:  # only where the program itself is being stopped
                 self.worker.order(Stop(self.state.job))
@@ -86,7 +93,8 @@ class App:
             self.worker.wait(STOPS_WITHIN_S if self.state.scene in AT_WORK else LEAVES_WITHIN_S)
             self.close()
         if self._failed is not None:
-            raise self._failed
+            # of a class of its own: to whoever hears it, it is no refused device and no full disk
+            raise WindowFailed(f"{type(self._failed).__name__}: {self._failed}") from self._failed
         return self.state.exit_status
 
     def happens(self, happening: Happening) -> None:
@@ -116,6 +124,8 @@ class App:
                 self.happens(self._heard.get_nowait())
             except queue.Empty:
                 break
+        if self._fell:
+            self._crashed(BaseException, self._fell[0], None)
         self._alarms["poll"] = self.root.after(POLL_MS, self._poll)
 
     def _tick(self) -> None:
@@ -132,5 +142,6 @@ class App:
         self, _kind: type[BaseException], error: BaseException, _where: TracebackType | None
     ) -> None:
         """A mistake in the window ends it, and is told like any other."""
-        self._failed = error
+        self._failed = self._failed or error
+        self._left = True
         self.root.quit()

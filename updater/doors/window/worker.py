@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -37,6 +36,7 @@ from updater.doors.window.state import (
     Told,
     WantedKind,
 )
+from updater.hands.crash import keep_crash
 from updater.hands.desktop import kept_awake
 from updater.hands.usbio import ROM_USB, Bus
 from updater.heads.links import parse_tokens
@@ -60,16 +60,19 @@ BLIND = 5
 
 OpenHands = Callable[[], AbstractContextManager[Hands]]
 Tell = Callable[[Happening], None]
+Fall = Callable[[BaseException], object]
 
 
 class Worker:
     """Looks around every second and does what it is told, one thing after the other.
 
-    `open_hands` opens USB (or a lab) and the state folder; `tell` may be called from any thread.
+    `open_hands` opens USB (or a lab) and the state folder; `tell` may be called from any thread. `fall` is
+    called instead of raising, when a mistake of ours has ended the thread: then nothing more is told.
     """
 
-    def __init__(self, open_hands: OpenHands, tell: Tell) -> None:
-        self._open_hands, self._tell = open_hands, tell
+    def __init__(self, open_hands: OpenHands, tell: Tell, fall: Fall) -> None:
+        self._open_hands, self._tell, self._fall = open_hands, tell, fall
+        self._state: str | None = None
         self._orders: queue.Queue[Order] = queue.Queue()
         self._stopped: set[int] = set()
         self._prepared: tuple[int, Prepared] | None = None
@@ -96,6 +99,12 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self._fall(error)
+
+    def _work(self) -> None:
         order: Order | None = None
         while not isinstance(order, Leave):
             if order is None:
@@ -171,12 +180,17 @@ class Worker:
         except KeyboardInterrupt:
             said = Cancelled("the update was stopped")
         except Exception as error:
-            for line in traceback.format_exc().splitlines():
-                self._tell(Line(line))
-            said = Bug(f"{type(error).__name__}: {error}")
+            said = self._bug(error)
         for line in Lines.of_error(said):
             self._tell(Line(line))
         self._tell(Failed(job, Failure.of(said)))
+
+    def _bug(self, error: Exception) -> Bug:
+        """A traceback is nothing to read in a window: it goes into a file, which a report takes along."""
+        message, file = f"{type(error).__name__}: {error}", keep_crash(error, state=self._state)
+        if file is None:
+            return Bug(message)
+        return Bug(message, advice=f"Please send the file {file} to the vendor's support.")
 
     @contextmanager
     def _hands(self) -> Iterator[Hands]:
@@ -190,6 +204,7 @@ class Worker:
                     if not left:
                         raise
                     self._wakes.wait(TRY_AGAIN_S)
+            self._state = str(hands.store.folder.parent)
             yield hands
 
     def _prepare(self, order: Prepare) -> None:
