@@ -55,11 +55,12 @@ def test_it_goes_with_nothing_else(more: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_what_functions_import_is_found_and_what_type_checkers_read_is_not() -> None:
-    found = set(late_imports("updater.doors.cli"))
+    found = set(late_imports("updater.doors.equipment"))
     assert {"updater.hands.usbio", "updater.hands.channel", "platformdirs"} <= found | set(
         late_imports("updater.hands.host")
     )
-    assert "updater.lab.application" not in found
+    assert "updater.story.checkup" in found
+    assert "updater.words.facts" not in found
 
 
 def test_a_language_that_was_left_out_is_missed(

@@ -15,6 +15,9 @@ from updater import __version__
 from updater.doors.benchcli import add_options as add_bench_options
 from updater.doors.benchcli import add_parser as add_station
 from updater.doors.benchcli import install_every
+from updater.doors.equipment import hands_of, surroundings_of
+from updater.doors.labcli import add_parsers as add_virtual
+from updater.doors.labcli import has_lab
 from updater.doors.linkcli import add_parser as add_links
 from updater.doors.linkcli import is_link_call, outside_arguments
 from updater.doors.memorycli import add_parsers as add_memory
@@ -23,11 +26,6 @@ from updater.words.errors import Bug, Cancelled, StorageFailed, UpdaterError, Us
 
 if TYPE_CHECKING:
     from updater.doors.terminal import Face
-    from updater.lab.application import LabProduct
-    from updater.lab.shelf import Lab
-    from updater.story.checkup import Surroundings
-    from updater.story.job import Hands
-    from updater.words.facts import DeviceFacts, Segment
 
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -71,7 +69,7 @@ def run(arguments: Sequence[str], *, guarded: bool = True) -> int:
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    args = outside_arguments(arguments, _hands)
+    args = outside_arguments(arguments, hands_of)
     if args is not None:
         return args
     if SELF_TEST in arguments:
@@ -126,7 +124,7 @@ def _show(error: UpdaterError) -> None:
     from updater.doors.window import NoWindow, Wanted, open_window
 
     with suppress(NoWindow, UpdaterError):
-        open_window(argparse.Namespace(lab=None, state=None), _hands, Wanted(), failed=error)
+        open_window(argparse.Namespace(lab=None, state=None), hands_of, Wanted(), failed=error)
 
 
 def _face(*, json: bool) -> Face:
@@ -142,7 +140,7 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"updater {__version__}")
     parser.add_argument(SELF_TEST, action="store_true", help="check that the updater itself is complete")
-    hidden = None if _has_lab() else argparse.SUPPRESS
+    hidden = None if has_lab() else argparse.SUPPRESS
     parser.add_argument("--lab", metavar="DIR", help=hidden or "use the virtual devices in DIR, not USB")
     parser.add_argument(
         "--real-time", type=float, nargs="?", const=1.0, metavar="FACTOR",
@@ -162,11 +160,11 @@ def build_parser(*, with_lab: bool = True) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_device_commands(commands, shared, one)
-    add_station(commands, shared, hands=_hands)
-    add_otp(commands, shared, one, hands=_hands)
-    add_memory(commands, shared, one, hands=_hands)
+    add_station(commands, shared, hands=hands_of)
+    add_otp(commands, shared, one, hands=hands_of)
+    add_memory(commands, shared, one, hands=hands_of)
     _add_file_and_link_commands(commands, shared)
-    _add_demo(commands, with_lab=with_lab)
+    add_virtual(commands, with_lab=with_lab)
     return parser
 
 
@@ -215,74 +213,6 @@ def _add_file_and_link_commands(commands: _Commands, shared: _Parser) -> None:
     report.set_defaults(run=_report)
 
 
-def _has_lab() -> bool:
-    """Whether virtual devices are part of this program: a product's executable is built without them."""
-    from importlib.util import find_spec
-
-    return find_spec("updater.lab") is not None
-
-
-def _add_demo(commands: _Commands, *, with_lab: bool) -> None:
-    """`demo` and `lab` exist only where the program has them: a product's executable does not."""
-    if not _has_lab():
-        return
-    demo = commands.add_parser("demo", help="the whole job on virtual devices")
-    demo.add_argument("--keep", type=Path, metavar="DIR", help="keep the virtual devices and state in DIR")
-    demo.add_argument("--fast", action="store_true", help="do not wait as real devices would")
-    demo.set_defaults(run=_demo)
-    if with_lab:
-        from updater.lab.cli import add_parser
-
-        add_parser(commands).set_defaults(run=_lab)
-    else:
-        commands.add_parser("lab", help="virtual devices")
-
-
-@contextmanager
-def _hands(args: argparse.Namespace) -> Iterator[Hands]:
-    """Everything a conversation needs, on real USB or in a lab."""
-    from updater.hands.channel import UpdateSite
-    from updater.hands.host import lab_folder, load_home, state_folder, today
-    from updater.hands.osfacts import ComputersDrivers
-    from updater.hands.store import open_store
-    from updater.hands.usbio import Bus
-    from updater.heads.drivers import NoDriversNeeded
-    from updater.heads.silicon import the_table
-    from updater.story.job import Hands
-
-    home = load_home()
-    with (
-        open_store(state_folder(args.state), home.embedded_root) as store,
-        _lab_at(lab_folder(args.lab), getattr(args, "real_time", None)) as lab,
-    ):
-        yield Hands(
-            bus=Bus(lab.backend, lab.clock, lab.serial_ports) if lab else Bus(),
-            site=UpdateSite(home.vendor, home.embedded_root, store.channel_folder),
-            store=store,
-            home=home,
-            silicon=the_table(),
-            now=today(),
-            drivers=NoDriversNeeded() if lab else ComputersDrivers(),
-            virtual=lab is not None,
-            clock=lab.clock.kind if lab else "real",
-        )
-
-
-@contextmanager
-def _lab_at(folder: Path | None, real_time: float | None) -> Iterator[Lab | None]:
-    if folder is None:
-        yield None
-        return
-    if not _has_lab():
-        # Never fall back to real devices for somebody who asked for virtual ones.
-        raise Usage("this updater has no virtual devices", advice="Leave out --lab and unset UPDATER_LAB.")
-    from updater.lab.clock import RealClock, VirtualClock
-    from updater.lab.shelf import open_lab
-
-    with open_lab(folder, VirtualClock() if real_time is None else RealClock(real_time)) as lab:
-        yield lab
-
-
 def _self_test(_args: argparse.Namespace, face: Face) -> int:
     from updater.doors.selftest import self_test
 
@@ -292,14 +222,14 @@ def _self_test(_args: argparse.Namespace, face: Face) -> int:
 def _devices(args: argparse.Namespace, face: Face) -> int:
     from updater.doors.console import show_devices
 
-    with _hands(args) as hands:
+    with hands_of(args) as hands:
         return show_devices(hands, face, explain=args.explain)
 
 
 def _check(args: argparse.Namespace, face: Face) -> int:
     from updater.doors.console import check, request_for, with_options
 
-    with _hands(args) as hands:
+    with hands_of(args) as hands:
         request = request_for(None, hands.home.vendor)
         request = with_options(request, device=args.device, as_product=args.as_product, again=False)
         return check(hands, face, request)
@@ -308,7 +238,7 @@ def _check(args: argparse.Namespace, face: Face) -> int:
 def _install(args: argparse.Namespace, face: Face) -> int:
     from updater.doors.console import install, request_for, with_options
 
-    with _hands(args) as hands:
+    with hands_of(args) as hands:
         request = request_for(args.what, hands.home.vendor)
         request = with_options(request, device=args.device, as_product=args.as_product, again=args.again)
         if args.all:
@@ -321,7 +251,7 @@ def _window(args: argparse.Namespace, _face: Face) -> int:
     from updater.doors.window import NoWindow, Wanted, open_window
 
     try:
-        return open_window(args, _hands, Wanted())
+        return open_window(args, hands_of, Wanted())
     except NoWindow as error:
         raise Usage(
             f"a COMMAND is missing, and no window can be opened: {error}",
@@ -356,102 +286,12 @@ def _link(args: argparse.Namespace, face: Face) -> int:
 def _report(args: argparse.Namespace, face: Face) -> int:
     from updater.doors.console import report
 
-    with _surroundings(args) as where:
+    with surroundings_of(args) as where:
         return report(where, face, output=args.output, transcript=args.transcript)
 
 
 def _doctor(args: argparse.Namespace, face: Face) -> int:
     from updater.doors.console import doctor
 
-    with _surroundings(args) as where:
+    with surroundings_of(args) as where:
         return doctor(where, face, fix=args.fix)
-
-
-@contextmanager
-def _surroundings(args: argparse.Namespace) -> Iterator[Surroundings]:
-    """For what must work where USB or the state folder does not, or while another updater is at work."""
-    from updater.hands.channel import ask_site
-    from updater.hands.host import lab_folder, load_home, state_folder, today
-    from updater.hands.osfacts import ComputersDrivers
-    from updater.hands.store import peek_store
-    from updater.hands.usbio import Bus
-    from updater.heads.drivers import NoDriversNeeded
-    from updater.heads.silicon import the_table
-    from updater.story.checkup import Surroundings
-    from updater.story.devices import look_around
-
-    home = load_home()
-    store = peek_store(state_folder(args.state), home.embedded_root)
-    with _lab_at(lab_folder(args.lab), args.real_time) as lab:
-
-        def look() -> list[DeviceFacts]:
-            bus = Bus(lab.backend, lab.clock, lab.serial_ports) if lab else Bus()
-            found = look_around(bus, home.vendor, the_table(), store.journals())
-            return [one.facts for one in found]
-
-        yield Surroundings(
-            home=home,
-            store=store,
-            look=look,
-            now=today(),
-            drivers=NoDriversNeeded() if lab else ComputersDrivers(),
-            site=lambda: ask_site(home.vendor),
-            virtual=lab is not None,
-        )
-
-
-def _demo(args: argparse.Namespace, face: Face) -> int:
-    from updater.demo.show import run_demo
-
-    return run_demo(face, keep=args.keep, fast=args.fast)
-
-
-def _lab(args: argparse.Namespace, _face: Face) -> int:
-    from updater.hands.host import lab_folder
-    from updater.lab.cli import Vendor, run
-
-    folder = lab_folder(args.lab)
-    if folder is None:
-        raise Usage("which lab?", advice="Name its folder: updater --lab DIR lab ..., or set UPDATER_LAB.")
-    return run(args, folder, vendor=Vendor(find_product=_lab_product, find_firmware=_lab_firmware))
-
-
-def _lab_product(name: str | None, chip: str, hardware: str | None) -> LabProduct | None:
-    """The vendor's product as a virtual board plays it; without a name the first made with this chip."""
-    from updater.demo.plays import plays
-    from updater.hands.host import load_home
-
-    vendor = load_home().vendor
-    product = next(
-        (one for one in vendor.products if name == one.id or (not name and chip in one.chips)), None
-    )
-    if product is None:
-        if name:
-            raise Usage(f"there is no product {name!r}")
-        return None
-    return plays(product, hardware)
-
-
-def _lab_firmware(wanted: str, product: LabProduct | None) -> tuple[Segment, ...]:
-    """The first image of a bundle: a file, or a version that the vendor's site has. Through the gate."""
-    from tempfile import TemporaryDirectory
-
-    from updater.doors.console import request_for
-    from updater.hands.channel import UpdateSite
-    from updater.hands.host import load_home, today
-    from updater.heads.gate import verify_bundle
-    from updater.words.facts import Channel
-
-    home = load_home()
-    request = request_for(wanted, home.vendor)
-    data = request.data
-    if data is None:
-        if product is None:
-            raise Usage(f"version {wanted} of which product?", advice="Name it with --product.")
-        with TemporaryDirectory() as folder:
-            site = UpdateSite(home.vendor, home.embedded_root, Path(folder))
-            data = site.download(
-                site.offer(product.product, Channel.STABLE, request.version), lambda _event: None
-            )
-    bundle = verify_bundle(data, embedded_root=home.embedded_root, now=today())
-    return bundle.segments(bundle.manifest.images[0])

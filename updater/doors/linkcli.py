@@ -8,20 +8,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from updater.doors.otpcli import MakeHands, Parser
 from updater.words.errors import Refused, Usage
 
 if TYPE_CHECKING:
     from updater.doors.terminal import Face
     from updater.hands.host import Home
     from updater.heads.links import Link
-    from updater.story.job import Hands
-
-Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
-MakeHands = Callable[[argparse.Namespace], AbstractContextManager["Hands"]]
 
 LINK = "--link"
 
