@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from updater.heads.otp import OtpPlan, Patch, check_patches, make_otp_plan, otp_area, writable_area
+from updater.heads.otp import (
+    OtpContents,
+    OtpPlan,
+    Patch,
+    check_patches,
+    make_otp_plan,
+    otp_area,
+    writable_area,
+)
 from updater.heads.report import OtpReceipt, OtpResult
 from updater.story.burning import Burner
 from updater.story.devices import behaviour_of, product_of
@@ -43,12 +51,12 @@ def in_bootloader(hands: Hands, subject: Subject, emit: Emit) -> AbstractContext
     return visit_bootloader(hands, subject, emit, Burner)
 
 
-def prepare(visit: OtpVisit, patches: Sequence[Patch]) -> OtpPlan:
-    """Read what the device holds, and decide. Nothing on the device is changed.
+def prepare(visit: OtpVisit, patches: Sequence[Patch], before: OtpContents | None = None) -> OtpPlan:
+    """Read what the device holds, unless it was read, and decide. Nothing on the device is changed.
 
     Raises `Protected`, `Refused`, or `WrongDevice`.
     """
-    before = visit.worker.read()
+    before = before or visit.worker.read()
     return make_otp_plan(visit.facts, visit.product, visit.behaviour, patches, before)
 
 
