@@ -6,14 +6,18 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from updater.doors.console import stopped_at_work
+from updater.doors.console import kept, stopped_at_work
 from updater.doors.otpconsole import ask_once, show, tell
 from updater.doors.terminal import Face
 from updater.hands.host import read_file
+from updater.heads.otp import otp_area
 from updater.heads.otpissue import parse_table
 from updater.heads.otplayout import Layout, parse_layout
-from updater.heads.otpwords import describe, issue_words
-from updater.heads.report import otp_plan_line
+from updater.heads.otplock import check_block, make_lock_plan
+from updater.heads.otpwords import describe, describe_lock, issue_words
+from updater.heads.policy import TypedConfirmation
+from updater.heads.report import otp_lock_plan_line, otp_lock_receipt_line, otp_plan_line
+from updater.story.devices import behaviour_of
 from updater.story.issuing import (
     Sources,
     board_of,
@@ -24,7 +28,7 @@ from updater.story.issuing import (
     uid_of,
 )
 from updater.story.job import Hands, Request
-from updater.story.provision import in_bootloader, perform, prepare, receipt
+from updater.story.provision import in_bootloader, lock_receipt, perform, perform_lock, prepare, receipt
 from updater.story.update import check_may_write
 from updater.words.errors import Usage
 
@@ -110,4 +114,28 @@ def write_by_layout(
     done = replace(receipt(hands, visit, plan, dry=dry), issue=issue)
     with suppress(KeyboardInterrupt, OSError, ValueError):  # the device is done, whoever listens
         tell(hands, face, done)
+    return done.exit_status
+
+
+def lock(hands: Hands, face: Face, request: Request, path: Path, block: int, *, dry: bool) -> int:
+    """`updater otp lock`: one block, for ever, after its name was typed."""
+    check_local_layout(hands.home.vendor)
+    layout = read_layout(path)
+    subject = find_for_layout(hands, request, layout)
+    check_block(layout, otp_area(behaviour_of(hands.silicon, subject.connected.facts).chip), block)
+    with stopped_at_work(), in_bootloader(hands, subject, face.emit) as visit:
+        plan = make_lock_plan(visit.product, visit.behaviour, layout, block, visit.worker.read())
+        if plan.run is not None:
+            face.announce(otp_lock_plan_line(plan), describe_lock(plan))
+        if plan.run is not None and not dry:
+            because = f"block {block} of this {plan.title} can never be written again"
+            face.typed(TypedConfirmation(text=f"lock block {block}", because=because))
+            perform_lock(hands, visit, plan)
+    done = lock_receipt(visit, plan, dry=dry)
+    with suppress(KeyboardInterrupt, OSError, ValueError):  # the device is done, whoever listens
+        line, name = otp_lock_receipt_line(done), f"{hands.now:%Y%m%d-%H%M%S-%f}-{plan.product}-otp-lock"
+        if done.verified == "read-back":
+            kept(hands.store, name, line, face)
+        said = f"Block {block} is locked." if done.result != "dry-run" else "Nothing was changed."
+        face.line(line, said)
     return done.exit_status

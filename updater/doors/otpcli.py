@@ -45,6 +45,22 @@ def add_parser(
     write.add_argument("--yes", action="store_true", help="answer the one question with yes")
     write.add_argument("--dry-run", action="store_true", help="show the plan and stop")
     write.set_defaults(run=lambda args, face: _write(args, face, hands))
+    lock = parts.add_parser(
+        "lock", parents=[shared, one], help="lock a block that the layout names, for ever"
+    )
+    lock.add_argument("--layout", type=Path, metavar="FILE", required=True, help="what the bytes mean (TOML)")
+    lock.add_argument("--block", type=int, metavar="N", required=True)
+    lock.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+    lock.set_defaults(run=lambda args, face: _lock(args, face, hands))
+
+
+def _lock(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
+    from updater.doors.layoutconsole import lock
+    from updater.doors.otpconsole import request_for
+
+    with hands(args) as made:
+        request = request_for(args.device, args.as_product)
+        return lock(made, face, request, args.layout, args.block, dry=args.dry_run)
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from updater.heads.otp import BLANK, Lock, OtpContents, OtpPlan
 from updater.heads.otplayout import Decoded
+from updater.heads.otplock import LockPlan
 from updater.heads.report import OtpIssue, OtpReceipt
 from updater.heads.silicon import OtpArea
 from updater.words.facts import IdentityFrom
@@ -94,6 +95,20 @@ def issue_words(issue: OtpIssue) -> list[str]:
     lines = [f"layout:   {issue.layout}{row}"]
     return lines + [
         f"value:    {name} = {'(secret)' if value is None else value}" for name, value in issue.shown.items()
+    ]
+
+
+def describe_lock(plan: LockPlan) -> list[str]:
+    """What locking means, as the person reads it before typing."""
+    start = plan.block * plan.area.block_bytes
+    return [
+        f"{plan.title}: lock block {plan.block} of the OTP memory of its {plan.chip_title}, for ever",
+        f"block:    {count_bytes(plan.area.block_bytes)} at 0x{start:04X}",
+        *(f"holds:    {line}" for line in field_words(plan.fields)),
+        f"old:      lock bytes {_hex(plan.before.locks)}",
+        f"new:      lock bytes {_hex(plan.after.locks)}",
+        f"spent:    {count_bytes(plan.blank_bytes)} of the block are FF and can never be written after this",
+        "for ever: this can never be undone",
     ]
 
 

@@ -19,6 +19,7 @@ from updater.heads.manifest import Image, Manifest
 from updater.heads.memory import Difference, Memory
 from updater.heads.otp import OtpContents, OtpPlan, Patch
 from updater.heads.otplayout import Decoded
+from updater.heads.otplock import LockPlan
 from updater.heads.plan import Plan
 from updater.heads.silicon import Option, OtpArea
 from updater.words.errors import UpdaterError
@@ -82,6 +83,18 @@ class OtpReceipt:
     steps: tuple[tuple[Step, int], ...]
     clock: Literal["virtual", "real"]
     issue: OtpIssue | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtpLockReceipt:
+    """That one block of a device's OTP memory was locked."""
+
+    exit_status: int
+    result: OtpResult
+    device: DeviceFacts
+    plan: LockPlan
+    verified: Literal["read-back", "none"]
+    control_transfers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -385,6 +398,39 @@ def dfu_line(file: DfuFile) -> Line:
             }
             for target in file.targets
         ],
+    }
+
+
+def otp_lock_plan_line(plan: LockPlan) -> Line:
+    """What `updater otp lock` would do."""
+    return {
+        "type": "otp-lock-plan",
+        "product": plan.product,
+        "chip": plan.chip,
+        **_otp_place(plan.area),
+        "block": plan.block,
+        "old": plan.before.locks.hex(),
+        "new": plan.after.locks.hex(),
+        "blank_bytes": plan.blank_bytes,
+        "send": {"address": _hex(plan.run.address, 8), "hex": plan.run.data.hex()} if plan.run else None,
+    }
+
+
+def otp_lock_receipt_line(receipt: OtpLockReceipt) -> Line:
+    """What `updater otp lock` did."""
+    plan = receipt.plan
+    return {
+        "type": "otp-lock-receipt",
+        "exit": receipt.exit_status,
+        "result": receipt.result,
+        "device": device_line(receipt.device),
+        "product": plan.product,
+        "chip": plan.chip,
+        **_otp_place(plan.area),
+        "block": plan.block,
+        "locks": plan.after.locks.hex(),
+        "verified": receipt.verified,
+        "control_transfers": receipt.control_transfers,
     }
 
 
