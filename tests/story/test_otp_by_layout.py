@@ -261,3 +261,36 @@ def test_a_layout_and_hex_digits_exclude_each_other(desk: Desk) -> None:
     assert by_layout(desk, "write", "--hex", "0:00").exit == 2
     said = desk.updater("otp", "write", "--hex", "0:00", "--set", "a=1", "--json")
     assert (said.exit, said.last["error"]) == (2, "Usage")
+
+
+def test_a_board_that_was_never_programmed_is_known_again_by_what_it_holds(desk: Desk) -> None:
+    """An F405's bootloader shows a number made of the UID, which two parts may share."""
+    bench(desk)
+    desk.updater("lab", "remove", "board1")
+    desk.sells("stm32f405")
+    vendor = desk.state.parent / "own-vendor" / "vendor.toml"
+    vendor.write_text(vendor.read_text("utf-8") + "\n[engineering]\nwrite = true\n", "utf-8")
+    desk.plug_in_gizmo("stm32f405", None)
+    for result in ("written", "nothing-to-do"):
+        said = write(desk, "--as", "gizmo")
+        assert (said.exit, said.last["result"], said.last["row"]) == (0, result, 1), said.out
+    (desk.lab / "board1" / "otp.bin").write_bytes(new(size=528))
+    said = write(desk, "--as", "gizmo")
+    assert (said.exit, said.last["error"]) == (6, "Refused")
+    assert "this may be that board or another one" in said.last["message"]
+    assert write(desk, "--as", "gizmo", "--row", "2").last["result"] == "written"
+    assert [entry["row"] for entry in ledger(desk)] == [1, 2]
+
+
+def test_a_board_that_shows_no_number_at_all_needs_its_row_named(desk: Desk) -> None:
+    """What an F746's bootloader shows is not known to be made of anything of the part."""
+    bench(desk)
+    desk.updater("lab", "remove", "board1")
+    desk.plug_in_gizmo(F746, None)
+    said = write(desk, "--as", "gizmo")
+    assert (said.exit, said.last["error"]) == (6, "Refused")
+    assert "A board without an application takes --row N" in said.last["advice"]
+    for result in ("written", "nothing-to-do"):
+        said = write(desk, "--as", "gizmo", "--row", "1")
+        assert (said.exit, said.last["result"]) == (0, result)
+    assert otp(desk) == board(1)
