@@ -8,11 +8,13 @@ from contextlib import suppress
 from updater.doors.console import kept, stopped_at_work
 from updater.doors.terminal import Face
 from updater.heads.otp import OtpPlan, Patch, otp_area
-from updater.heads.otpwords import count_bytes, describe, dump, receipt_words
+from updater.heads.otplayout import Layout, decode
+from updater.heads.otpwords import count_bytes, describe, dump, field_words, receipt_words
 from updater.heads.policy import OpenedFrom
 from updater.heads.report import OtpReceipt, otp_line, otp_plan_line, otp_receipt_line
 from updater.story.job import Hands, Request
 from updater.story.provision import find, in_bootloader, perform, prepare, receipt
+from updater.story.visit import Subject
 from updater.words.errors import Cancelled, NotConfirmed
 
 
@@ -21,9 +23,16 @@ def request_for(device: str | None, as_product: str | None) -> Request:
     return Request(opened_from=OpenedFrom.CHANNEL, device=device, as_product=as_product)
 
 
-def show(hands: Hands, face: Face, request: Request) -> int:
-    """`updater otp show`: the raw bytes, block by block, with their locks."""
-    subject = find(hands, request)
+def show(
+    hands: Hands,
+    face: Face,
+    request: Request,
+    *,
+    layout: Layout | None = None,
+    subject: Subject | None = None,
+) -> int:
+    """`updater otp show`: the values of a layout, and the raw bytes, block by block, with their locks."""
+    subject = subject or find(hands, request)
     with in_bootloader(hands, subject, face.emit) as visit:
         contents = visit.worker.read()
     chip = visit.behaviour.chip
@@ -33,8 +42,10 @@ def show(hands: Hands, face: Face, request: Request) -> int:
         f"{visit.product.title}: OTP memory of its {chip.title}, {count_bytes(area.bytes)} "
         f"at 0x{area.at:08X} in blocks of {area.block_bytes}"
     )
-    text = "\n".join([title, *(f"  {line}" for line in dump(area, contents))])
-    face.line(otp_line(visit.seen(), area, contents, alternate), text)
+    decoded = None if layout is None else decode(layout, contents.data)
+    lines = [*field_words(decoded or ()), *dump(area, contents)]
+    text = "\n".join([title, *(f"  {line}" for line in lines)])
+    face.line(otp_line(visit.seen(), area, contents, alternate, decoded), text)
     return 0
 
 
@@ -48,15 +59,16 @@ def write(
         if plan.runs:
             face.announce(otp_plan_line(plan, visit.worker.alternate), describe(plan))
         if plan.runs and not dry:
-            _ask_once(face, plan, yes=yes)
+            ask_once(face, plan, yes=yes)
             perform(hands, visit, plan)
     done = receipt(hands, visit, plan, dry=dry)
     with suppress(KeyboardInterrupt, OSError, ValueError):  # the device is done, whoever listens
-        _tell(hands, face, done)
+        tell(hands, face, done)
     return done.exit_status
 
 
-def _ask_once(face: Face, plan: OtpPlan, *, yes: bool) -> None:
+def ask_once(face: Face, plan: OtpPlan, *, yes: bool) -> None:
+    """The one question. Raises `Cancelled` for a no."""
     question = f"Burn {count_bytes(plan.changed_bytes)} into this {plan.title} for ever?"
     if yes:
         face.say(f"{question} yes")
@@ -64,7 +76,8 @@ def _ask_once(face: Face, plan: OtpPlan, *, yes: bool) -> None:
         raise Cancelled("the question was not answered with yes")
 
 
-def _tell(hands: Hands, face: Face, done: OtpReceipt) -> None:
+def tell(hands: Hands, face: Face, done: OtpReceipt) -> None:
+    """Keep the receipt, and say what was done."""
     line = otp_receipt_line(done)
     kept_at = None
     if done.verified == "read-back":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from updater.heads.otp import BLANK, Lock, OtpContents, OtpPlan
-from updater.heads.report import OtpReceipt
+from updater.heads.otplayout import Decoded
+from updater.heads.otplock import LockPlan
+from updater.heads.report import OtpIssue, OtpReceipt
 from updater.heads.silicon import OtpArea
 from updater.words.facts import IdentityFrom
 
@@ -75,6 +77,39 @@ def dump(area: OtpArea, contents: OtpContents) -> list[str]:
     if contents.locks:
         lines.append(f"lock bytes at 0x{area.lock_at:08X}: {_hex(contents.locks)}")
     return lines
+
+
+def field_words(decoded: Iterable[Decoded]) -> list[str]:
+    """What each field of a layout holds, one line each."""
+    lines = []
+    for one in decoded:
+        said = "blank" if one.is_blank else one.value if one.value is not None else "no value"
+        wrong = " (does not match the bytes that it covers)" if one.is_wrong and not one.is_blank else ""
+        lines.append(f"{one.field.name:<16} 0x{one.field.offset:04X}  {said}{wrong}  [{_hex(one.data)}]")
+    return lines
+
+
+def issue_words(issue: OtpIssue) -> list[str]:
+    """Which values a board gets, and where they come from."""
+    row = f", row {issue.row} of {issue.table}" if issue.row is not None else ""
+    lines = [f"layout:   {issue.layout}{row}"]
+    return lines + [
+        f"value:    {name} = {'(secret)' if value is None else value}" for name, value in issue.shown.items()
+    ]
+
+
+def describe_lock(plan: LockPlan) -> list[str]:
+    """What locking means, as the person reads it before typing."""
+    start = plan.block * plan.area.block_bytes
+    return [
+        f"{plan.title}: lock block {plan.block} of the OTP memory of its {plan.chip_title}, for ever",
+        f"block:    {count_bytes(plan.area.block_bytes)} at 0x{start:04X}",
+        *(f"holds:    {line}" for line in field_words(plan.fields)),
+        f"old:      lock bytes {_hex(plan.before.locks)}",
+        f"new:      lock bytes {_hex(plan.after.locks)}",
+        f"spent:    {count_bytes(plan.blank_bytes)} of the block are FF and can never be written after this",
+        "for ever: this can never be undone",
+    ]
 
 
 def receipt_words(receipt: OtpReceipt) -> list[str]:

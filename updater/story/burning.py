@@ -33,6 +33,7 @@ from updater.heads.dfu.words import (
     WireError,
 )
 from updater.heads.otp import BLANK, OtpContents, OtpPlan, alternate_of, otp_area
+from updater.heads.otplock import LockPlan
 from updater.heads.silicon import Behaviour, Chip
 from updater.heads.vendor import Recovery
 from updater.story.steps import Steps
@@ -79,11 +80,7 @@ class Burner:
 
     def burn(self, plan: OtpPlan) -> None:
         """Send the runs of the plan, each proved before the next. What must be so is in `perform`."""
-        if self._read() != plan.before:
-            raise WrongDevice(
-                "the OTP memory does not hold any more what it held when the plan was made",
-                advice="Nothing was written. Run the command again: it makes a new plan.",
-            )
+        self._check_same(plan.before)
         size = plan.area.bytes + plan.area.lock_bytes
         self._steps.open(Step.WRITE, plan.write_bytes)
         self._steps.open(Step.VERIFY, size * len(plan.runs))
@@ -93,10 +90,32 @@ class Burner:
             self._burn(run, holds)
             with self._steps.during(Step.VERIFY):
                 back = self._read()
-            self._check(back, holds, expected, plan)
+            self._check(back, holds, expected, plan.before)
             holds = expected
         for step in (Step.WRITE, Step.VERIFY):
             self._steps.close(step)
+
+    def lock(self, plan: LockPlan) -> None:
+        """Send the one unit with the lock byte, and prove that this byte alone has changed."""
+        if plan.run is None:
+            return
+        self._check_same(plan.before)
+        size = plan.area.bytes + plan.area.lock_bytes
+        self._steps.open(Step.WRITE, len(plan.run.data))
+        self._steps.open(Step.VERIFY, size)
+        self._burn(plan.run, plan.before)
+        with self._steps.during(Step.VERIFY):
+            back = self._read()
+        self._check(back, plan.before, plan.after, plan.before)
+        for step in (Step.WRITE, Step.VERIFY):
+            self._steps.close(step)
+
+    def _check_same(self, before: OtpContents) -> None:
+        if self._read() != before:
+            raise WrongDevice(
+                "the OTP memory does not hold any more what it held when the plan was made",
+                advice="Nothing was written. Run the command again: it makes a new plan.",
+            )
 
     def leave(self) -> None:
         """Start the application; whether it runs is seen by its coming back."""
@@ -153,10 +172,10 @@ class Burner:
                 ) from error
             raise
 
-    def _check(self, back: OtpContents, was: OtpContents, expected: OtpContents, plan: OtpPlan) -> None:
+    def _check(self, back: OtpContents, was: OtpContents, expected: OtpContents, before: OtpContents) -> None:
         if back == expected:
             return
-        if back == was and was == plan.before:
+        if back == was and was == before:
             self.touched = False
             raise Protected(
                 "the device took the bytes and stored none of them: its OTP memory is write-protected",

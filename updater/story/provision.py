@@ -10,8 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from updater.heads.otp import OtpPlan, Patch, check_patches, make_otp_plan, otp_area, writable_area
-from updater.heads.report import OtpReceipt, OtpResult
+from updater.heads.otp import (
+    OtpContents,
+    OtpPlan,
+    Patch,
+    check_patches,
+    make_otp_plan,
+    otp_area,
+    writable_area,
+)
+from updater.heads.otplock import LockPlan
+from updater.heads.report import OtpLockReceipt, OtpReceipt, OtpResult
 from updater.story.burning import Burner
 from updater.story.devices import behaviour_of, product_of
 from updater.story.job import Hands, Request
@@ -43,12 +52,12 @@ def in_bootloader(hands: Hands, subject: Subject, emit: Emit) -> AbstractContext
     return visit_bootloader(hands, subject, emit, Burner)
 
 
-def prepare(visit: OtpVisit, patches: Sequence[Patch]) -> OtpPlan:
-    """Read what the device holds, and decide. Nothing on the device is changed.
+def prepare(visit: OtpVisit, patches: Sequence[Patch], before: OtpContents | None = None) -> OtpPlan:
+    """Read what the device holds, unless it was read, and decide. Nothing on the device is changed.
 
     Raises `Protected`, `Refused`, or `WrongDevice`.
     """
-    before = visit.worker.read()
+    before = before or visit.worker.read()
     return make_otp_plan(visit.facts, visit.product, visit.behaviour, patches, before)
 
 
@@ -80,4 +89,26 @@ def receipt(hands: Hands, visit: OtpVisit, plan: OtpPlan, *, dry: bool = False) 
         control_transfers=visit.wire.control_transfers,
         steps=visit.times,
         clock=hands.clock,
+    )
+
+
+def perform_lock(hands: Hands, visit: OtpVisit, plan: LockPlan) -> None:
+    """Lock the block. The confirmation was typed. Raises what `perform` does."""
+    check_may_write(hands)
+    visit.worker.lock(plan)
+
+
+def lock_receipt(visit: OtpVisit, plan: LockPlan, *, dry: bool) -> OtpLockReceipt:
+    """What was locked, once the visit is over."""
+    was_locked = plan.run is not None and not dry
+    result: OtpResult = "written" if visit.came_back else "written-not-confirmed"
+    if not was_locked:
+        result = "dry-run" if plan.run else "nothing-to-do"
+    return OtpLockReceipt(
+        exit_status=NotConfirmed.exit_status if result == "written-not-confirmed" else 0,
+        result=result,
+        device=visit.seen(),
+        plan=plan,
+        verified="read-back" if was_locked else "none",
+        control_transfers=visit.wire.control_transfers,
     )

@@ -1,0 +1,228 @@
+"""Which row of a table, and which count, belongs to which board: each is given out once. Pure.
+
+A ledger line names what was given out (`use`) and to which device, by every name that the device is known
+by. The same device may have the same again, so that a write that was cut off can be repeated. A UID proves
+which device it is. The serial number that a bootloader shows does not: others may share it (the silicon
+table's `serial_is_unique`). It counts together with fields that hold something already; else a person says.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from updater.heads.otplayout import Layout
+from updater.words.errors import Refused, Usage
+
+_ADVICE = "Correct the table, and run the command again."
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of a ledger. `when` is ISO 8601; `device` are names like "uid:..." and "rom:..."."""
+
+    use: str
+    device: tuple[str, ...]
+    when: str
+    row: int | None = None
+
+    def is_for(self, board: Board) -> bool | None:
+        """Whether it was given to this board; None where it may have been."""
+        mine, others = (
+            {name for name in names if name.startswith("uid:")} for names in (self.device, board.names)
+        )
+        if mine and others:
+            return mine == others
+        if not board.names or not self.device:
+            return None if board.is_begun else False
+        if set(self.device).isdisjoint(board.names):
+            return False
+        return True if board.is_begun else None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A device by its names, "uid:..." and "rom:...". `is_begun`: its fields hold something already."""
+
+    names: tuple[str, ...]
+    is_begun: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a CSV file by column."""
+
+    name: str
+    rows: tuple[Mapping[str, str], ...]
+
+    def row(self, number: int) -> Mapping[str, str]:
+        """A row by number, the first after the headings being 1. Raises `Usage`."""
+        if not 1 <= number <= len(self.rows):
+            raise Usage(f"{self.name} has rows 1 to {len(self.rows)}, and no row {number}")
+        return self.rows[number - 1]
+
+
+def parse_table(name: str, data: bytes) -> Table:
+    """Read CSV (RFC 4180) with headings, in UTF-8, with commas or semicolons. Raises `Usage`."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Usage(f"{name} is not text in UTF-8", advice="Save the table as CSV in UTF-8.") from error
+    first = text.partition("\n")[0]
+    delimiter = ";" if ";" in first and "," not in first else ","
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise Usage(f"{name} is not CSV: {error}", advice=_ADVICE) from error
+    lines = [line for line in lines if line]
+    if len(lines) < 2:
+        raise Usage(f"{name} has no rows below its headings", advice=_ADVICE)
+    heads = [cell.strip() for cell in lines[0]]
+    if len(set(heads)) != len(heads) or "" in heads:
+        raise Usage(f"{name} has a heading twice, or an empty one", advice=_ADVICE)
+    for number, line in enumerate(lines[1:], start=1):
+        if len(line) != len(heads):
+            raise Usage(f"row {number} of {name} has {len(line)} cells, not {len(heads)}", advice=_ADVICE)
+    cells = ([cell.strip() for cell in line] for line in lines[1:])
+    return Table(name, tuple(dict(zip(heads, line, strict=True)) for line in cells))
+
+
+def parse_ledger(name: str, data: bytes) -> list[Entry]:
+    """The lines of a ledger. A last line that was cut off counts for nothing: its write was never begun.
+
+    Raises `Refused` for a file that holds anything else.
+    """
+    entries = []
+    *lines, last = data.split(b"\n")
+    if _is_entry(last):
+        lines.append(last)
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            entries.append(msgspec.json.decode(line, type=Entry))
+        except msgspec.MsgspecError as error:
+            if line.endswith(_TORN):
+                continue
+            raise Refused(
+                f"line {number} of {name} is not what an updater writes ({error})",
+                advice="It says which values were given out. Put back the file as it was; do not delete it.",
+            ) from error
+    return entries
+
+
+_TORN = b"#torn"
+"""Set behind a line that a power failure cut off, before the next is written."""
+
+
+def appended(data: bytes, entry: Entry) -> bytes:
+    """What to append to a ledger that holds this, so that it holds the entry too."""
+    last = data.rpartition(b"\n")[2]
+    mend = b"" if not last else b"\n" if _is_entry(last) else _TORN + b"\n"
+    return mend + msgspec.json.encode(entry) + b"\n"
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=Entry)
+    except msgspec.MsgspecError:
+        return False
+    return True
+
+
+def use_of_row(layout: Layout, row: Mapping[str, str]) -> str:
+    """What a row is called in the ledger: a digest of the values that it gives, wherever it stands by then.
+
+    Of values and not of cells: `16` and `0x10` are the same number.
+    """
+    digest = hashlib.sha256()
+    fields = [(field.csv, field) for field in layout.valued if field.csv is not None]
+    for column, field in sorted(fields, key=lambda pair: (pair[0], pair[1].name)):
+        cell = row.get(column, "")
+        try:
+            value = field.encode(cell).hex()
+        except ValueError:  # not a value; who chooses this row is told so
+            value = f"?{cell}"
+        digest.update(f"{len(column)}:{column}{len(value)}:{value}".encode())
+    return f"row:{digest.hexdigest()}"
+
+
+def use_of_count(count: int) -> str:
+    """What a count is called in the ledger."""
+    return f"{_COUNT}{count}"
+
+
+def check_use(entries: Iterable[Entry], use: str, board: Board, what: str) -> bool:
+    """Whether it was given to this board already. Raises `Refused` where another one has it."""
+    found = [entry for entry in entries if entry.use == use]
+    if any(entry.is_for(board) is False for entry in found):
+        raise Refused(
+            f"{what} was used for another board on {found[0].when}",
+            advice="Nothing was changed. Choose another row; without --row the next free one is taken.",
+        )
+    return bool(found)
+
+
+def choose_row(
+    layout: Layout, table: Table, entries: Sequence[Entry], board: Board, wanted: int | None
+) -> int:
+    """The row for this board: the wanted one, else the one that it has already, else the first free one.
+
+    Raises `Usage` and `Refused`.
+    """
+    uses = [use_of_row(layout, row) for row in table.rows]
+    if wanted is not None:
+        table.row(wanted)
+        check_use(entries, uses[wanted - 1], board, f"row {wanted} of {table.name}")
+        return wanted
+    own = {entry.use for entry in entries if entry.is_for(board)}
+    maybe = {entry.use for entry in entries if entry.is_for(board) is None}
+    taken = {entry.use for entry in entries}
+    for number, use in enumerate(uses, start=1):
+        if use in own:
+            return number
+    for number, use in enumerate(uses, start=1):
+        if use in maybe:
+            raise _may_be(f"row {number} of {table.name}", f"add --row {number}; else add another --row")
+    for number, use in enumerate(uses, start=1):
+        if use not in taken:
+            return number
+    raise Refused(
+        f"every row of {table.name} was used",
+        advice="Nothing was changed. Add rows to the table, and run the command again.",
+    )
+
+
+def choose_count(entries: Iterable[Entry], board: Board) -> int:
+    """How many boards were counted before this one; the same again for a board that was counted.
+
+    Raises `Refused` where it may have been counted.
+    """
+    counted = [entry for entry in entries if entry.use.startswith(_COUNT)]
+    for entry in counted:
+        if entry.is_for(board):
+            return _number(entry)
+    for entry in counted:
+        if entry.is_for(board) is None:
+            raise _may_be(f"number {_number(entry)}", "start its application first, which says the UID")
+    return max((_number(entry) for entry in counted), default=-1) + 1
+
+
+_COUNT = "count:"
+
+
+def _number(entry: Entry) -> int:
+    return int(entry.use.removeprefix(_COUNT))
+
+
+def _may_be(what: str, how: str) -> Refused:
+    return Refused(
+        f"{what} was given to a board whose bootloader shows the same serial number, and this may be that "
+        "board or another one",
+        advice="Nothing was changed. Unplug the device, plug it in so that its application starts, and run "
+        f"the command again. If it has no application: if it is that board, {how}.",
+    )
