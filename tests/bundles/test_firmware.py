@@ -169,7 +169,7 @@ GOOD = {
 }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(
     suffix=st.sampled_from(sorted(GOOD)),
     changes=st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), max_size=4),

@@ -502,7 +502,7 @@ def steps(start: State, life: Sequence[Happening]) -> list[tuple[State, Happenin
     return found
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(STARTS, LIVES)
 def test_work_begins_only_from_a_question_answered_for_this_offer_or_goes_on_with_the_same(
     start: State, life: list[Happening]
@@ -523,7 +523,7 @@ def test_work_begins_only_from_a_question_answered_for_this_offer_or_goes_on_wit
                 assert before.entered == new.offer.confirmations[-1].text
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(STARTS, LIVES)
 def test_while_it_works_nothing_is_armed_but_the_answer_to_stopping_and_only_an_end_leads_out(
     start: State, life: list[Happening]
@@ -537,7 +537,7 @@ def test_while_it_works_nothing_is_armed_but_the_answer_to_stopping_and_only_an_
             assert new.scene in AT_WORK or isinstance(happening, Finished | Failed)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(STARTS, LIVES)
 def test_every_state_can_be_drawn_with_one_default_at_most_and_one_way_to_close(
     start: State, life: list[Happening]

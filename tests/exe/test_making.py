@@ -40,6 +40,7 @@ def test_the_version_resource_quotes_whatever_a_vendor_is_called() -> None:
     assert "filevers=(1, 2, 3, 0)" in text
 
 
+@pytest.mark.exe
 def test_a_part_that_nobody_knows_stops_the_build() -> None:
     with pytest.raises(UnknownPart, match="nobodys_module"):
         parts_of([("nobodys_module", "/nowhere/nobodys_module.py", "PYMODULE")], [])
@@ -47,6 +48,7 @@ def test_a_part_that_nobody_knows_stops_the_build() -> None:
         parts_of([], [("libnobody.so", "/nowhere/libnobody.so", "BINARY")])
 
 
+@pytest.mark.exe
 def test_parts_are_found_by_what_goes_in_and_not_by_what_is_installed() -> None:
     inside = [("semver.version", "semver/version.py", "PYMODULE"), ("json", "json/__init__.py", "PYMODULE")]
     parts = parts_of(inside, [])

@@ -181,7 +181,7 @@ def test_a_fault_of_its_own_ends_in_a_friendly_box_and_a_file(
     """The one who works behind the window falls over a part that is broken."""
     copytree(demo.window_in_folder.path.parent, tmp_path / "folder")
     broken = Executable(tmp_path / "folder" / demo.window_in_folder.path.name, desktop.home)
-    (tmp_path / "folder" / "_internal" / "updater" / "silicon" / "h7.toml").write_bytes(b"\xff")
+    (tmp_path / "folder" / "_internal" / "updater" / "heads" / "silicon" / "h7.toml").write_bytes(b"\xff")
     with desktop.started(broken) as process:
         desktop.window("Updater$")
         desktop.press("Return")

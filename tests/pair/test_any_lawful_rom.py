@@ -25,13 +25,13 @@ from updater.words.facts import Segment
 SUPPLIES = st.sampled_from([None, 1_800, 3_300])
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), rom=lawful_roms())
 def test_no_lawful_rom_and_no_plan_break_the_promises(data: st.DataObject, rom: Lawful) -> None:
     keep_the_promises(data, rom)
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), rom=lawful_roms(errs_in_bank_2=True))
 def test_nor_do_roms_whose_flash_has_to_be_erased_all_at_once(data: st.DataObject, rom: Lawful) -> None:
     keep_the_promises(data, rom)

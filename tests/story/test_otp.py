@@ -362,12 +362,15 @@ def transfers_of_a_write(desk: Desk) -> int:
     return int(said.last["control_transfers"])
 
 
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.faults)])
 @pytest.mark.parametrize("power", Power)
-def test_a_cable_pulled_at_any_transfer_is_made_good_by_the_same_command(desk: Desk, power: Power) -> None:
+def test_a_cable_pulled_at_any_transfer_is_made_good_by_the_same_command(
+    desk: Desk, power: Power, every: int
+) -> None:
     """Two values in two downloads, cut at every single transfer. The flash is as it was all along."""
     whole = new((0x20, SERIAL), (0x80, "77"))
     seen = set()
-    for at in range(1, transfers_of_a_write(desk) + 1):
+    for at in range(1, transfers_of_a_write(desk) + 1, every):
         plug_in(desk, power=power)
         desk.fault("cut-after", at)
         said = write(desk, EIGHT, "0x80:77")

@@ -52,7 +52,7 @@ def test_a_self_powered_device_cut_off_at_any_transfer_is_finished_by_the_same_c
 ) -> None:
     file = newest(desk, product)
     seen = set()
-    for at in spread(transfers(desk, product), 24):
+    for at in spread(transfers(desk, product), 16):
         desk.plug_in(product)
         desk.fault("cut-after", at)
         said = desk.install(file)
@@ -84,7 +84,7 @@ def test_a_bus_powered_device_cut_off_at_any_transfer_is_finished_after_the_boot
     """Neither chip has an empty check: without its vector table it is gone until BOOT is held."""
     file = newest(desk, product)
     locked_up = 0
-    for at in spread(transfers(desk, product), 12):
+    for at in spread(transfers(desk, product), 10):
         desk.plug_in(product, power=Power.BUS)
         desk.fault("cut-after", at)
         said = desk.install(file)
@@ -116,7 +116,7 @@ def test_a_stall_or_an_error_status_at_any_transfer_is_survived(
     desk: Desk, product: str, kind: str, expected: set[int]
 ) -> None:
     file = newest(desk, product)
-    for at in spread(transfers(desk, product), 8):
+    for at in spread(transfers(desk, product), 6):
         desk.plug_in(product)
         desk.fault(kind, at)
         said = desk.install(file)
