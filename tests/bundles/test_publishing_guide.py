@@ -18,6 +18,7 @@ from updater.heads.gate import verify_bundle
 REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.mark.outside
 def test_the_guide_leads_from_nothing_to_a_published_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
