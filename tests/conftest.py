@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from bundles.demo.make import make_demo
-from tests.desk import Desk, Published
-from tests.hands.web import Web, serve
+from tests.desk import Desk, Published, published_in
+from tests.hands.web import Web
 
 settings.register_profile("untimed", deadline=None, max_examples=25)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -19,11 +17,8 @@ settings.load_profile("untimed")
 
 @pytest.fixture(scope="session")
 def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
-    with serve() as web:
-        folder = tmp_path_factory.mktemp("published") / "vendor"
-        vendor = make_demo(folder, url=web.url, now=datetime.now(UTC))
-        web.folder = vendor.site
-        yield Published(vendor, web)
+    with published_in(tmp_path_factory.mktemp("published")) as published:
+        yield published
 
 
 @pytest.fixture

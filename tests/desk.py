@@ -22,8 +22,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from bundles.demo.make import DemoVendor
-from tests.hands.web import Web
+from bundles.demo.make import DemoVendor, make_demo
+from tests.hands.web import Web, serve
 from tests.heads.bundle_kit import make_bundle, make_manifest, make_root
 from tests.small import Small
 from updater.doors.cli import build_parser, run
@@ -356,3 +356,20 @@ class Desk:
         flash = self.flash(name)
         parts = release.segments if isinstance(release, Program) else self.published.segments(release)
         return all(flash[p.address - FLASH :][: len(p.data)] == p.data for p in parts)
+
+
+@contextmanager
+def published_in(folder: Path) -> Iterator[Published]:
+    """A demo vendor with its site on a running server, in this folder."""
+    with serve() as web:
+        vendor = make_demo(folder / "vendor", url=web.url, now=datetime.now(UTC))
+        web.folder = vendor.site
+        yield Published(vendor, web)
+
+
+@contextmanager
+def desk_in(folder: Path) -> Iterator[Desk]:
+    """A customer's desk outside of pytest."""
+    with published_in(folder) as published, pytest.MonkeyPatch.context() as patch:
+        (folder / "desk").mkdir()
+        yield Desk(folder / "desk", published, patch)

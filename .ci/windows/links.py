@@ -112,7 +112,7 @@ def shell(program: Path) -> None:
                 continue
             assert arguments[0] == "--link", arguments
             try:
-                outside_arguments(arguments, hands=None)  # type: ignore[arg-type]
+                outside_arguments(arguments, hands=None)  # type: ignore[arg-type] # refused before any hands are needed
             except Usage:
                 continue
             raise AssertionError(f"{arguments} was taken")

@@ -12,9 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
-from tests.desk import FLASH, Desk, Published, program
+from tests.desk import FLASH, desk_in, program
 
 KIB = 1024
 
@@ -26,8 +24,7 @@ def lanes_table(*, counts: Sequence[int], kib: int) -> None:
     print(f"F405, {kib} KiB each; every byte is read back and compared")
     print(f"{'boards':>6} {'s':>8} {'of one board':>13}")
     for count in counts:
-        with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-            desk = Desk(Path(folder), _no_site(), patch)
+        with tempfile.TemporaryDirectory() as folder, desk_in(Path(folder)) as desk:
             desk.sells("stm32f405", flash_kib=1024)
             for number in range(1, count + 1):
                 desk.plug_in_gizmo(
@@ -41,12 +38,3 @@ def lanes_table(*, counts: Sequence[int], kib: int) -> None:
         alone_s = alone_s or took_s
         print(f"{count:>6} {took_s:>8.1f} {took_s / alone_s:>13.2f}")
         sys.stdout.flush()
-
-
-def _no_site() -> Published:
-    """The bundle is a file."""
-
-    class Nowhere:
-        folder = Path("/nonexistent")
-
-    return Published(vendor=Nowhere(), web=None)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -94,8 +95,8 @@ OFFERED = after(Looked((WIDGET,)), Offered(1, OFFER))
 WORKING = after(Pressed(Action.UPDATE), start=OFFERED)
 
 
-def failure(kind: str, **more: object) -> Failure:
-    return Failure(kind=kind, **more)  # type: ignore[arg-type]
+def failure(kind: str, **more: Any) -> Failure:
+    return Failure(kind=kind, **more)
 
 
 # ------------------------------------------------------------ before the question

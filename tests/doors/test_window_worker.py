@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 from zipfile import is_zipfile
 
 import pytest
@@ -28,6 +29,7 @@ from updater.doors.window.state import (
     Prepare,
     ReportSaved,
     SaveReport,
+    Seen,
     Stop,
     Told,
     Wanted,
@@ -55,10 +57,10 @@ class Bench:
         self.told.append(happening)
         self.on(happening)
 
-    def prepare(self, wanted: Wanted = NEWEST, **more: object) -> Happening:
+    def prepare(self, wanted: Wanted = NEWEST, **more: Any) -> Happening:
         self.jobs += 1
-        order = {"job": self.jobs, "wanted": wanted, "port": "1-1"} | more
-        self.worker.obey(Prepare(**order))  # type: ignore[arg-type]
+        order: dict[str, Any] = {"job": self.jobs, "wanted": wanted, "port": "1-1", **more}
+        self.worker.obey(Prepare(**order))
         return self.told[-1]
 
     def perform(self) -> Happening:
@@ -80,25 +82,30 @@ def failed(happening: Happening) -> str:
     return happening.failure.kind
 
 
+def seen(happening: Happening) -> tuple[Seen, ...]:
+    assert isinstance(happening, Looked), happening
+    return happening.seen
+
+
 def test_it_tells_who_is_connected_once_and_again_when_that_changes(bench: Bench) -> None:
     bench.worker.look()
     bench.worker.look()
     assert [type(one) for one in bench.told] == [Looked]
-    assert bench.told[0].seen == ()  # type: ignore[union-attr]
+    assert seen(bench.told[0]) == ()
     bench.desk.plug_in()
     bench.worker.look()
     bench.worker.look()
     assert len(bench.told) == 2
-    (seen,) = bench.told[1].seen  # type: ignore[union-attr]
-    assert (seen.port, seen.title, seen.version, seen.candidates) == ("1-1", "Demo Widget", "1.0.0", ())
+    (one,) = seen(bench.told[1])
+    assert (one.port, one.title, one.version, one.candidates) == ("1-1", "Demo Widget", "1.0.0", ())
 
 
 def test_a_stranger_in_its_bootloader_may_be_what_its_silicon_fits_in_each_hardware(bench: Bench) -> None:
     bench.desk.change_vendor(lambda toml: toml.replace('hardware = ["A"]', 'hardware = ["A", "B"]', 1))
     bench.desk.plug_in(runs=None)
     bench.worker.look()
-    (seen,) = bench.told[-1].seen  # type: ignore[union-attr]
-    assert [one.key for one in seen.candidates] == ["demo-widget:A", "demo-widget:B"]
+    (stranger,) = seen(bench.told[-1])
+    assert [one.key for one in stranger.candidates] == ["demo-widget:A", "demo-widget:B"]
 
 
 def test_an_offer_is_what_the_plan_and_the_signed_manifest_say(bench: Bench) -> None:
@@ -240,7 +247,7 @@ def test_what_nobody_foresaw_is_a_bug_whose_trace_is_in_a_file_and_in_no_window(
 
 
 def test_a_mistake_while_looking_ends_the_thread_and_is_handed_to_the_window(bench: Bench) -> None:
-    bench.worker._open_hands = None  # type: ignore[assignment]
+    bench.worker._open_hands = None  # type: ignore[assignment] # the mistake
     bench.worker.start()
     assert bench.worker.wait(30)
     assert [type(one) for one in bench.fell] == [TypeError]
@@ -274,10 +281,10 @@ def test_another_updater_in_the_same_folder_is_waited_for(bench: Bench) -> None:
 
 
 def test_a_computer_that_cannot_be_asked_is_told_after_some_looks(bench: Bench) -> None:
-    def closed() -> object:
+    def closed() -> NoReturn:
         raise StorageFailed("another updater is at work")
 
-    bench.worker._open_hands = closed  # type: ignore[assignment]
+    bench.worker._open_hands = closed
     for _ in range(BLIND + 2):
         bench.worker.look()
     assert [type(one) for one in bench.told] == [CannotLook]

@@ -39,19 +39,13 @@ def features(data: bytes) -> dict[int, bytes]:
     return found
 
 
-def check_features(data: bytes) -> None:
-    found = features(data)
-    assert set(found) == {COMPATIBLE_ID, PROPERTY}
-    assert found[COMPATIBLE_ID] == b"WINUSB\0\0" + bytes(8)
-    kind, name_length = struct.unpack_from("<HH", found[PROPERTY])
-    name, rest = found[PROPERTY][4 : 4 + name_length], found[PROPERTY][4 + name_length :]
+def registry_property(data: bytes) -> tuple[int, str, str]:
+    """The type, the name and the value of a registry property."""
+    kind, name_length = struct.unpack_from("<HH", data)
+    name, rest = data[4 : 4 + name_length], data[4 + name_length :]
     (value_length,) = struct.unpack_from("<H", rest)
-    assert kind == REG_MULTI_SZ
-    assert name.decode("utf-16-le") == "DeviceInterfaceGUIDs\0"
     assert len(rest) == 2 + value_length
-    value = rest[2:].decode("utf-16-le")
-    assert value.endswith("\0\0")
-    assert GUID.fullmatch(value.rstrip("\0"))
+    return kind, name.decode("utf-16-le"), rest[2:].decode("utf-16-le")
 
 
 def test_the_bos_leads_to_the_descriptor_set() -> None:
@@ -75,13 +69,23 @@ def test_a_set_begins_with_its_header(section: int) -> None:
     assert f"{len(data)} bytes" in PAGE
 
 
-def test_a_device_with_one_function_asks_for_winusb_as_a_whole() -> None:
-    check_features(shown(3)[10:])
+@pytest.mark.parametrize(
+    ("section", "headers"), [(3, (SET,)), (4, (SET, CONFIGURATION, FUNCTION))], ids=["whole", "composite"]
+)
+def test_a_device_or_one_function_of_it_asks_for_winusb(section: int, headers: tuple[int, ...]) -> None:
+    data = shown(section)
+    lengths = {SET: 10, CONFIGURATION: 8, FUNCTION: 8}
 
-
-def test_of_a_composite_device_one_function_asks_for_winusb() -> None:
-    data = shown(4)[10:]
-
-    assert struct.unpack_from("<HHBBH", data) == (8, CONFIGURATION, 0, 0, len(data))
-    assert struct.unpack_from("<HHBBH", data, 8) == (8, FUNCTION, 0, 0, len(data) - 8)
-    check_features(data[16:])
+    for header in headers:
+        length, kind = struct.unpack_from("<HH", data)
+        assert (length, kind) == (lengths[header], header)
+        if header != SET:  # its last field: how long it is with all that it holds
+            assert struct.unpack_from("<BBH", data, 4) == (0, 0, len(data))
+        data = data[length:]
+    found = features(data)
+    assert set(found) == {COMPATIBLE_ID, PROPERTY}
+    assert found[COMPATIBLE_ID] == b"WINUSB\0\0" + bytes(8)
+    kind, name, value = registry_property(found[PROPERTY])
+    assert (kind, name) == (REG_MULTI_SZ, "DeviceInterfaceGUIDs\0")
+    assert value.endswith("\0\0")
+    assert GUID.fullmatch(value.rstrip("\0"))

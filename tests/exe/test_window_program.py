@@ -167,8 +167,8 @@ def test_a_link_is_only_a_question_and_a_second_one_comes_into_the_same_window(
         desktop.window("No device found")
         with desktop.started(demo.window, "--link", LINK) as second:
             assert second.wait(RUN_DEADLINE_S) == 0
-        desktop.plug_in()
-        with demo_site():
+        with demo_site():  # before there is a device to look for an update for
+            desktop.plug_in()
             desktop.window("A link asks you to update your Demo Widget")
         desktop.press("Return")
         assert process.wait(RUN_DEADLINE_S) == 12

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,8 +107,8 @@ def test_what_stops_the_work_also_lets_the_computer_sleep(
     real = subprocess.Popen
     installed(tmp_path, monkeypatch, "systemd-inhibit", "exec cat")
 
-    def popen(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
-        started.append(real(*arguments, **options))  # type: ignore[call-overload]
+    def popen(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(real(*arguments, **options))
         return started[-1]
 
     monkeypatch.setattr("updater.hands.desktop.subprocess.Popen", popen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.heads.plan_kit import FLASH, KIB, facts, program, widget
@@ -15,11 +17,11 @@ TABLES = bytes(range(1, 201)) * 10
 F405, F767 = "stm32f405", "stm32f767"
 
 
-def plan(chip: str, *parts: Segment, over_kept: bool = False, **described: object) -> Plan:
+def plan(chip: str, *parts: Segment, over_kept: bool = False, **described: Any) -> Plan:
     row = the_table().by_id(chip)
     assert row is not None
     mode = described.get("bank_mode")
-    behaviour = the_table().behaviour(row, rom_version=None, revision=None, bank_mode=mode)  # type: ignore[arg-type]
+    behaviour = the_table().behaviour(row, rom_version=None, revision=None, bank_mode=mode)
     cargo = Cargo(segments=parts, name="x.bin", because="", to_version=None, is_piece=True)
     product = widget(chips=(chip,), **described)
     return plan_cargo(facts(chip=chip), cargo, product, behaviour, over_kept=over_kept)

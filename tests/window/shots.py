@@ -10,14 +10,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import pytest
-
-from bundles.demo.make import make_demo
-from tests.desk import Desk, Published, program
-from tests.hands.web import Page, serve
+from tests.desk import Desk, desk_in, program
+from tests.hands.web import Page
 from tests.window.screen import screen
 from tests.window.stage import Stage, patiently
 from updater.doors.window.state import Action, FileChosen, Scene, Wanted, WantedKind
@@ -33,12 +30,12 @@ Scenario = Callable[[Desk, "Camera"], None]
 class Camera:
     """Takes the pictures of one look: language, colours and the screen's dots. `only`: not all of them."""
 
-    def __init__(self, folder: Path, suffix: str = "", only: Sequence[str] = (), **look: object) -> None:
+    def __init__(self, folder: Path, suffix: str = "", only: Sequence[str] = (), **look: Any) -> None:
         self.folder, self._suffix, self._only, self.look = folder, suffix, only, look
 
     @contextmanager
     def on(self, desk: Desk, wanted: Wanted | None = None, *, speed: float | None = None) -> Iterator[Stage]:
-        with Stage(desk, wanted or Wanted(), speed=speed, **self.look) as stage:  # type: ignore[arg-type]
+        with Stage(desk, wanted or Wanted(), speed=speed, **self.look) as stage:
             yield stage
 
     def take(self, stage: Stage, name: str) -> None:
@@ -218,16 +215,6 @@ SCENARIOS: dict[str, Scenario] = {
         failed,
     )
 }  # fmt: skip
-
-
-@contextmanager
-def desk_in(folder: Path) -> Iterator[Desk]:
-    """A customer's desk outside of pytest."""
-    with serve() as web, pytest.MonkeyPatch.context() as patch:
-        vendor = make_demo(folder / "vendor", url=web.url, now=datetime.now(UTC))
-        web.folder = vendor.site
-        (folder / "desk").mkdir()
-        yield Desk(folder / "desk", Published(vendor, web), patch)
 
 
 def shoot(camera: Camera, *names: str) -> None:

@@ -18,7 +18,7 @@ from updater.story.job import Hands, Prepared, Request
 from updater.story.lanes import Outcome, gravest, perform_every, prepare_every
 from updater.story.station import LOOK_EVERY_MS, Station
 from updater.story.update import check_may_write, dry_run, perform
-from updater.words.errors import Cancelled, StorageFailed
+from updater.words.errors import StorageFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +67,7 @@ def station(
     check_may_write(hands)
     with _clerk(hands, face, lanes, paper) as clerk, hands.bus.clock.together():
         bench = Station(hands, request, lanes.hear)
-        question = "Update every device that is plugged in from now on?"
-        if yes:
-            face.say(f"{question} yes")
-        elif not face.ask(question):
-            raise Cancelled("the question was not answered with yes")
+        face.confirm("Update every device that is plugged in from now on?", yes=yes)
         face.say("Plug the boards in. Ctrl-C ends the station once those at work are done.")
         left = boards
         while left is None or left > 0 or bench.ports_at_work:
@@ -102,10 +98,7 @@ def _ask_once(face: Face, prepared: Sequence[Prepared], *, yes: bool) -> None:
         face.typed(wanted)
     count = len(prepared)
     question = f"Update {count} devices now?" if count > 1 else f"Update {prepared[0].product.title} now?"
-    if yes:
-        face.say(f"{question} yes")
-    elif not face.ask(question):
-        raise Cancelled("the question was not answered with yes")
+    face.confirm(question, yes=yes)
 
 
 class _Clerk:

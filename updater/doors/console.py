@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -42,6 +42,7 @@ from updater.words.errors import Cancelled, DeviceIs, NotConfirmed, StorageFaile
 from updater.words.facts import Channel, parse_version
 
 BUNDLE_LIMIT_BYTES = 64 * 1024 * 1024
+IN_PLACE = "The bytes are in place. Unplug the device and plug it in again."
 
 
 def show_devices(hands: Hands, face: Face, *, explain: bool) -> int:
@@ -158,16 +159,14 @@ def doctor(where: Surroundings, face: Face, *, fix: bool) -> int:
 def _fix_rules(where: Surroundings, face: Face) -> None:
     vendor = where.home.vendor
     face.say(f"These rules would be written into {rules_file(vendor)}:\n{rules_text(vendor).rstrip()}")
-    if not face.ask("Install them? Your system asks for an administrator's password."):
-        raise Cancelled("the question was not answered with yes")
+    face.confirm("Install them? Your system asks for an administrator's password.")
     face.say(f"The rules are in {install_rules(vendor)}. {REPLUG}")
 
 
 def _fix_driver(where: Surroundings, face: Face) -> None:
     names = ", ".join(name for name, _ in where.home.driver)
     face.say(f"The driver package of {where.home.vendor.name} would be installed: {names}")
-    if not face.ask("Install it? Windows asks for your permission."):
-        raise Cancelled("the question was not answered with yes")
+    face.confirm("Install it? Windows asks for your permission.")
     face.say(install_driver(where.home, where.store.folder.parent / DRIVER_FOLDER))
 
 
@@ -278,11 +277,7 @@ def stopped_at_work() -> Iterator[None]:
 def _ask_once(face: Face, prepared: Prepared, *, yes: bool) -> None:
     for wanted in prepared.verdict.confirmations:
         face.typed(wanted)
-    question = f"Update {prepared.product.title} now?"
-    if yes:
-        face.say(f"{question} yes")
-    elif not face.ask(question):
-        raise Cancelled("the question was not answered with yes")
+    face.confirm(f"Update {prepared.product.title} now?", yes=yes)
 
 
 def receipt_name(now: datetime, receipt: Receipt) -> str:
@@ -297,6 +292,15 @@ def kept(store: Store, name: str, line: Line, face: Face) -> str | None:
     except StorageFailed as error:
         face.say(f"Note: the receipt could not be kept: {error.message}")
         return None
+
+
+def keep_and_tell(hands: Hands, face: Face, line: Line, words: Iterable[str], *, work: str | None) -> None:
+    """Say what was done, and keep it under the name of the work; None when nothing was written."""
+    name = f"{hands.now:%Y%m%d-%H%M%S-%f}-{work}"
+    kept_at = kept(hands.store, name, line, face) if work else None
+    face.line(line, "\n".join(words))
+    if kept_at:
+        face.say(f"The receipt was kept as {kept_at}")
 
 
 def with_options(request: Request, *, device: str | None, as_product: str | None, again: bool) -> Request:

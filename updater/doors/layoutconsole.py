@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from updater.doors.console import kept, stopped_at_work
+from updater.doors.console import keep_and_tell, stopped_at_work
 from updater.doors.otpconsole import ask_once, show, tell
 from updater.doors.terminal import Face
 from updater.hands.host import read_file
@@ -133,9 +133,7 @@ def lock(hands: Hands, face: Face, request: Request, path: Path, block: int, *, 
             perform_lock(hands, visit, plan)
     done = lock_receipt(visit, plan, dry=dry)
     with suppress(KeyboardInterrupt, OSError, ValueError):  # the device is done, whoever listens
-        line, name = otp_lock_receipt_line(done), f"{hands.now:%Y%m%d-%H%M%S-%f}-{plan.product}-otp-lock"
-        if done.verified == "read-back":
-            kept(hands.store, name, line, face)
+        work = f"{plan.product}-otp-lock" if done.verified == "read-back" else None
         said = f"Block {block} is locked." if done.result != "dry-run" else "Nothing was changed."
-        face.line(line, said)
+        keep_and_tell(hands, face, otp_lock_receipt_line(done), [said], work=work)
     return done.exit_status

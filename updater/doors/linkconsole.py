@@ -9,7 +9,7 @@ from updater.hands.registrar import Registrar, copy_program, remove_copy, stable
 from updater.heads.links import Link
 from updater.heads.registration import stable_name, why_not_here
 from updater.heads.vendor import Vendor
-from updater.words.errors import Cancelled, Usage
+from updater.words.errors import Usage
 
 
 def selected(link: Link, vendor: Vendor, face: Face) -> None:
@@ -41,10 +41,7 @@ def register(vendor: Vendor, system: Registrar, program: Path, face: Face, *, ye
         question = f"Open links that begin with {scheme}:// with {program}?"
     if before is not None and before != str(place):
         face.say(f"Until now they are opened with {before}.")
-    if yes:
-        face.say(f"{question} yes")
-    elif not face.ask(question):
-        raise Cancelled("the question was not answered with yes")
+    face.confirm(question, yes=yes)
     if place != program:
         copy_program(program, place)
     written = system.register(scheme, f"{vendor.name} update link", str(place), terminal=_needs_terminal())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from updater.doors.console import kept, stopped_at_work
+from updater.doors.console import IN_PLACE, keep_and_tell, stopped_at_work
 from updater.doors.terminal import Face
 from updater.heads.otp import OtpPlan, Patch, otp_area
 from updater.heads.otplayout import Layout, decode
@@ -15,7 +15,7 @@ from updater.heads.report import OtpReceipt, otp_line, otp_plan_line, otp_receip
 from updater.story.job import Hands, Request
 from updater.story.provision import find, in_bootloader, perform, prepare, receipt
 from updater.story.visit import Subject
-from updater.words.errors import Cancelled, NotConfirmed
+from updater.words.errors import NotConfirmed
 
 
 def request_for(device: str | None, as_product: str | None) -> Request:
@@ -70,21 +70,12 @@ def write(
 def ask_once(face: Face, plan: OtpPlan, *, yes: bool) -> None:
     """The one question. Raises `Cancelled` for a no."""
     question = f"Burn {count_bytes(plan.changed_bytes)} into this {plan.title} for ever?"
-    if yes:
-        face.say(f"{question} yes")
-    elif not face.ask(question):
-        raise Cancelled("the question was not answered with yes")
+    face.confirm(question, yes=yes)
 
 
 def tell(hands: Hands, face: Face, done: OtpReceipt) -> None:
     """Keep the receipt, and say what was done."""
-    line = otp_receipt_line(done)
-    kept_at = None
-    if done.verified == "read-back":
-        name = f"{hands.now:%Y%m%d-%H%M%S-%f}-{done.plan.product}-otp"
-        kept_at = kept(hands.store, name, line, face)
-    face.line(line, "\n".join(receipt_words(done)))
-    if kept_at:
-        face.say(f"The receipt was kept as {kept_at}")
+    work = f"{done.plan.product}-otp" if done.verified == "read-back" else None
+    keep_and_tell(hands, face, otp_receipt_line(done), receipt_words(done), work=work)
     if done.exit_status == NotConfirmed.exit_status:
-        face.say("The bytes are in place. Unplug the device and plug it in again.")
+        face.say(IN_PLACE)

@@ -59,16 +59,22 @@ class Face(Protocol):
     def announce(self, line: Line, text: Iterable[str]) -> None: ...
     def receipt(self, receipt: Receipt, kept_at: str | None) -> None: ...
     def error(self, error: UpdaterError) -> None: ...
-    def ask(self, question: str) -> bool: ...
+    def confirm(self, question: str, *, yes: bool = False) -> None: ...
     def typed(self, wanted: TypedConfirmation) -> None: ...
 
 
 class _Answers:
-    """Asking a person on the terminal; the question itself goes to stderr."""
+    """Talking with a person on the terminal, who may have sent stdout elsewhere: all of it goes to stderr."""
 
-    def ask(self, question: str) -> bool:
-        """The one question. End of file is a no."""
-        return _read_line(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def confirm(self, question: str, *, yes: bool = False) -> None:
+        """The one question; `yes` was said before. End of file is a no. Raises `Cancelled` for a no."""
+        if yes:
+            self.say(f"{question} yes")
+        elif _read_line(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+            raise Cancelled("the question was not answered with yes")
 
     def typed(self, wanted: TypedConfirmation) -> None:
         """A confirmation that must be typed. Raises `Cancelled` for anything else."""
@@ -121,9 +127,6 @@ class JsonFace(_Answers):
 
     def plan(self, plan: Plan) -> None:
         self._write(plan_line(plan))
-
-    def say(self, text: str) -> None:
-        print(text, file=sys.stderr)
 
     def line(self, line: Line, text: str) -> None:  # noqa: ARG002 - the same in words
         self._write(line)
@@ -233,9 +236,6 @@ class TerminalFace(_Answers):
 
     def _say_plan(self, lines: Iterable[str]) -> None:
         self.say("\n".join(["The plan:", *(folded(f"  {line}", indent=12) for line in lines)]))
-
-    def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
     def line(self, line: Line, text: str) -> None:  # noqa: ARG002 - the same for programs
         print(text, flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from updater.doors.console import kept, stopped_at_work
+from updater.doors.console import IN_PLACE, keep_and_tell, stopped_at_work
 from updater.doors.memoryconsole import FILE_LIMIT_BYTES
 from updater.doors.terminal import Face
 from updater.hands.host import read_file
@@ -17,7 +17,7 @@ from updater.heads.writewords import describe_write, write_receipt_words
 from updater.story.job import Hands, Request
 from updater.story.update import check_may_write
 from updater.story.writing import Bench, Piece, check_engineering, dry_write, perform_write, prepare_write
-from updater.words.errors import Cancelled, NotConfirmed, Usage
+from updater.words.errors import NotConfirmed, Usage
 
 _SUFFIXES = tuple(f".{one}" for one in Format)
 
@@ -69,21 +69,11 @@ def _overwritten(bench: Bench, plan: Plan) -> list[tuple[int, int]]:
 def _ask(face: Face, bench: Bench, *, yes: bool) -> None:
     because = f"nobody has signed {bench.piece.file}, so nothing says that it is meant for this device"
     face.typed(TypedConfirmation(text=bench.product.id, because=because))
-    question = f"Write {bench.piece.file} into this {bench.product.title} now?"
-    if yes:
-        face.say(f"{question} yes")
-    elif not face.ask(question):
-        raise Cancelled("the question was not answered with yes")
+    face.confirm(f"Write {bench.piece.file} into this {bench.product.title} now?", yes=yes)
 
 
 def _tell(hands: Hands, face: Face, receipt: WriteReceipt) -> None:
-    line = write_receipt_line(receipt)
-    kept_at = None
-    if receipt.verified == "read-back":
-        name = f"{hands.now:%Y%m%d-%H%M%S-%f}-{receipt.product}-write"
-        kept_at = kept(hands.store, name, line, face)
-    face.line(line, "\n".join(write_receipt_words(receipt)))
-    if kept_at:
-        face.say(f"The receipt was kept as {kept_at}")
+    work = f"{receipt.product}-write" if receipt.verified == "read-back" else None
+    keep_and_tell(hands, face, write_receipt_line(receipt), write_receipt_words(receipt), work=work)
     if receipt.exit_status == NotConfirmed.exit_status:
-        face.say("The bytes are in place. Unplug the device and plug it in again.")
+        face.say(IN_PLACE)

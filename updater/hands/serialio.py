@@ -22,7 +22,7 @@ try:
     from termios import error as _TerminalError
 except ImportError:  # Windows
 
-    class _TerminalError(Exception):  # type: ignore[no-redef]
+    class _TerminalError(Exception):  # type: ignore[no-redef] # its stand-in
         """Never raised here."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from updater.doors.window import texts as t
 from updater.doors.window.state import AT_WORK, Action, Doubt, Offer, Scene, Seen, State, WantedKind
@@ -98,10 +99,8 @@ def page(state: State) -> Page:
     )
 
 
-def _page(state: State, headline: Text, *sentences: Text, **more: object) -> Page:
-    return Page(
-        scene=state.scene, title=headline, headline=headline, sentences=sentences, **more  # type: ignore[arg-type]
-    )  # fmt: skip
+def _page(state: State, headline: Text, *sentences: Text, **more: Any) -> Page:
+    return Page(scene=state.scene, title=headline, headline=headline, sentences=sentences, **more)
 
 
 def _button(action: Action, text: str, *, primary: bool = False, default: bool = False) -> Button:

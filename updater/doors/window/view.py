@@ -6,6 +6,7 @@ import tkinter as tk
 from collections.abc import Callable
 from dataclasses import replace
 from tkinter import filedialog, ttk
+from typing import Literal
 
 from updater.doors.window import texts as t
 from updater.doors.window.catalogue import Speak
@@ -199,8 +200,9 @@ class View:
         step.pack(side="left")
         left.pack(side="right")
         self._bar_words = step, left
+        mode: Literal["determinate", "indeterminate"]
         mode = "determinate" if bar.fraction is not None else "indeterminate"
-        self._bar = ttk.Progressbar(self._body, maximum=1000, mode=mode)  # type: ignore[arg-type]
+        self._bar = ttk.Progressbar(self._body, maximum=1000, mode=mode)
         self._bar.pack(fill="x", pady=(0, px(8)))
         if bar.fraction is None:
             self._bar.configure(maximum=100)
@@ -263,7 +265,7 @@ class View:
         bar.pack(side="right", fill="y")
         text.pack(side="left", fill="both", expand=True)
         for key, step in (("<Tab>", text.tk_focusNext), ("<Shift-Tab>", text.tk_focusPrev)):
-            text.bind(key, lambda _event, step=step: _go_to(step()))  # type: ignore[misc]
+            text.bind(key, lambda _event, step=step: _go_to(step()))  # type: ignore[misc] # tkinter has no type for a default
         return text
 
     def _toggle_details(self) -> None:
