@@ -7,7 +7,8 @@ Nothing is ever deleted there. Files that never change are not sent twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ TESTED = ("file", "memory", "s3", "sftp")
 TIMESTAMP = "metadata/timestamp.json"
 _WHOLE_AT_ONCE = frozenset({"memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "oci"})
 """Object stores: a reader sees the old object or the new one, never half of it."""
+AGAIN = "Run the same command again: it goes on where it stopped."
 _FOREVER = "public, max-age=31536000, immutable"
 _TYPES = {".json": "application/json", ".html": "text/html; charset=utf-8"}
 
@@ -43,10 +45,10 @@ def upload(folder: Path, url: str, *, told: Callable[[str], None] = lambda _name
     """
     names = in_order(folder)
     fs, base = _open(url)
-    try:
+    sent = 0
+    with _told_plainly(f"the upload to {url} failed", f"Customers see the old state. {AGAIN}"):
         _refuse_newer(fs, base, folder)
         there = _there(fs, base)
-        sent = 0
         for name in names:
             data = read_file(folder / name)
             is_there = there.get(name) == len(data)
@@ -57,13 +59,6 @@ def upload(folder: Path, url: str, *, told: Callable[[str], None] = lambda _name
             told(name)
             _put(fs, f"{base}/{name}", name, data)
             sent += 1
-    except UpdaterError:
-        raise
-    except Exception as error:  # each backend has exceptions of its own
-        raise NetworkFailed(
-            f"the upload to {url} failed: {type(error).__name__}: {error}",
-            advice="Customers see the old state. Run the same command again: it goes on where it stopped.",
-        ) from error
     return sent
 
 
@@ -74,7 +69,7 @@ def fetch(url: str, folder: Path) -> int:
     """
     fs, base = _open(url)
     came = 0
-    try:
+    with _told_plainly(f"fetching {url} failed", AGAIN):
         if (folder / TIMESTAMP).exists():
             _refuse_older(fs, base, folder)
         there = {name: size for name, size in _there(fs, base).items() if not name.endswith(".part")}
@@ -89,14 +84,18 @@ def fetch(url: str, folder: Path) -> int:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_file(file, fs.cat_file(f"{base}/{name}"))
             came += 1
+    return came
+
+
+@contextmanager
+def _told_plainly(what: str, advice: str) -> Iterator[None]:
+    """Whatever a backend raises, as NetworkFailed: each has exceptions of its own."""
+    try:
+        yield
     except UpdaterError:
         raise
-    except Exception as error:  # each backend has exceptions of its own
-        raise NetworkFailed(
-            f"fetching {url} failed: {type(error).__name__}: {error}",
-            advice="Run the same command again: it goes on where it stopped.",
-        ) from error
-    return came
+    except Exception as error:
+        raise NetworkFailed(f"{what}: {type(error).__name__}: {error}", advice=advice) from error
 
 
 def scheme_of(url: str) -> str:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.desk import Desk
+from tests.story.journals import widget_journal
 from updater.hands.host import load_home, today
 from updater.hands.osfacts import LinuxUsb
-from updater.hands.store import Journal, Store, open_store
+from updater.hands.store import Store, open_store
 from updater.heads.doctor import Site
 from updater.heads.doctorwords import Trouble
 from updater.heads.drivers import DeviceRecord, Driver, NoDriversNeeded
@@ -64,18 +65,7 @@ def nothing_on(desk: Desk) -> None:
 
 
 def unfinished(store: Store) -> None:
-    store.keep_journal(
-        Journal(
-            port="1-4",
-            product="demo-widget",
-            hardware="A",
-            chip="stm32h743",
-            serial=None,
-            identity="application",  # type: ignore[arg-type] # as it stands in the file
-            manifest_sha256="0" * 64,
-            from_version="1.0.0",
-        )
-    )
+    store.keep_journal(widget_journal())
 
 
 def test_on_a_desk_where_nothing_is_wrong_the_doctor_says_so(desk: Desk) -> None:

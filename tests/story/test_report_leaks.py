@@ -11,10 +11,11 @@ from urllib.parse import quote
 import pytest
 
 from tests.desk import Desk
+from tests.story.journals import widget_journal
 from updater.hands import logbook
 from updater.hands.crash import keep_crash
 from updater.hands.host import Owner
-from updater.hands.store import Journal, open_store
+from updater.hands.store import open_store
 from updater.story import dossier
 
 OWNER = Owner(
@@ -57,18 +58,7 @@ def leak(state: Path, desk: Desk) -> None:
     with open_store(state, (desk.published.vendor.folder / "vendor" / "root.json").read_bytes()) as store:
         store.keep_receipt("20260101-000000-demo-widget-1.1.0", {"type": "receipt", "notes": said})
         store.keep_transcript("20260101-000000-demo-widget", "".join(f"# {one}\n" for one in said))
-        store.keep_journal(
-            Journal(
-                port="1-4",
-                product="demo-widget",
-                hardware="A",
-                chip="stm32h743",
-                serial=None,
-                identity="application",  # type: ignore[arg-type] # as it stands in the file
-                manifest_sha256="0" * 64,
-                from_version=f"1.0.0 of {said[0]}",
-            )
-        )
+        store.keep_journal(widget_journal(f"1.0.0 of {said[0]}"))
     for one in said:
         logbook.note(state, f"install: StorageFailed: cannot write {one}: no space left")
         logbook.note(state, json.dumps({"file": one}))
