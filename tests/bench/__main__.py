@@ -49,7 +49,7 @@ def main() -> None:
     exe = commands.add_parser("exe", help="size, files, start and sameness of the executables; minutes")
     exe.add_argument("--once", action="store_true", help="build the product once, and compare nothing")
     exe.set_defaults(run=lambda args: exe_table(once=args.once))
-    figures = commands.add_parser("figures", help="measure what is named, and write the README's figures")
+    figures = commands.add_parser("figures", help="measure what is named, and write the figures on the pages")
     figures.add_argument("what", nargs="*", metavar="WHAT", help=f"any of {', '.join(WHAT)}")
     figures.add_argument("--rounds", type=int, default=3, help="of the comparison")
     figures.set_defaults(run=lambda args: make(args.what, rounds=args.rounds))

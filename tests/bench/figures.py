@@ -1,6 +1,7 @@
-"""The figures of the README: measured, kept as JSON in docs/figures, and written between two marks.
+"""The figures of the README and of docs/reliability.md: measured, kept as JSON in docs/figures, and written
+between two marks.
 
-`python -m tests.bench figures WHAT ...` measures and writes both; without WHAT it only writes the README.
+`python -m tests.bench figures WHAT ...` measures and writes all; without WHAT it only writes the pages.
 What goes stale is found by tests: the text by tests/bench/test_figures.py, which also tries a thin thread of
 what the figures say; the totals of the matrix by the test that tries the whole of it (`-m faults`).
 """
@@ -27,6 +28,8 @@ from tests.faults.totals import run, words
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "figures"
 README = ROOT / "README.md"
+RELIABILITY = ROOT / "docs" / "reliability.md"
+PAGES = (README, RELIABILITY)
 MATRIX, FULL_SIZE, BESIDE = "matrix", "full-size", "compare"
 WHAT = (MATRIX, FULL_SIZE, BESIDE)
 BEGIN = "<!-- From here on written by `python -m tests.bench figures` from docs/figures. -->"
@@ -51,7 +54,7 @@ def _file(what: str, folder: Path) -> Path:
 
 
 def make(wanted: Sequence[str], *, rounds: int) -> None:
-    """Measure what is wanted, keep it, and write the README anew. Status 1 where a promise was broken."""
+    """Measure what is wanted, keep it, and write the pages anew. Status 1 where a promise was broken."""
     if unknown := set(wanted) - set(WHAT):
         sys.exit(f"no figures are called {', '.join(unknown)}; there are {', '.join(WHAT)}")
     broken = False
@@ -63,7 +66,8 @@ def make(wanted: Sequence[str], *, rounds: int) -> None:
             print("\n".join(words(totals)))
             broken = broken or bool(totals.lost or totals.wrong)
             save(what, totals.as_json())
-    README.write_text(with_figures(README.read_text("utf-8")), "utf-8")
+    for page in PAGES:
+        page.write_text(with_figures(page), "utf-8")
     if broken:
         sys.exit(1)
 
@@ -97,19 +101,23 @@ def compared(cases: Sequence[str], *, rounds: int, keep: Path | None = None) -> 
     }
 
 
-# ------------------------------------------------------------------------------------------- in the README
+# ------------------------------------------------------------------------------------------- on the pages
 
 
-def with_figures(readme: str, folder: Path = FOLDER) -> str:
-    """The README with the figures between its two marks."""
-    before, _, rest = readme.partition(BEGIN)
+def with_figures(page: Path, folder: Path = FOLDER) -> str:
+    """One of the PAGES, with its figures between the two marks."""
+    before, _, rest = page.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    block = [BEGIN, "", *fault_lines(load(MATRIX, folder), load(FULL_SIZE, folder)), ""]
-    return "\n".join([before + block[0], *block[1:], *compare_lines(load(BESIDE, folder)), "", END + after])
+    matrix = load(MATRIX, folder)
+    if page == README:
+        lines = list(fault_lines(matrix, load(FULL_SIZE, folder)))
+    else:
+        lines = [*kind_lines(matrix), "", *compare_lines(load(BESIDE, folder))]
+    return "\n".join([before + BEGIN, "", *lines, "", END + after])
 
 
 def fault_lines(matrix: Figures, sample: Figures) -> Iterator[str]:
-    """The totals of the matrix with those of the sample beside them, and the matrix by kinds of fault."""
+    """The totals of the matrix with those of the sample beside them."""
     both = matrix, sample
     yield _row("", "every point, sectors scaled down", "a sample of the points, real sectors")
     yield _row("---", "---:", "---:")
@@ -119,8 +127,6 @@ def fault_lines(matrix: Figures, sample: Figures) -> Iterator[str]:
     for how, name in _ENDED.items():
         yield _row(name, *(_number(one["total"]["ended"].get(how, 0)) for one in both))
     yield _row("an untrue word was said", *(_number(len(one["broken_promises"])) for one in both))
-    yield ""
-    yield from _by_kind(matrix)
 
 
 _ENDED = {
@@ -135,7 +141,8 @@ _ENDED = {
 }
 
 
-def _by_kind(matrix: Figures) -> Iterator[str]:
+def kind_lines(matrix: Figures) -> Iterator[str]:
+    """The totals of the matrix by kinds of fault."""
     seen = [how for how in ENDINGS if how in matrix["total"]["ended"]]
     yield _row("fault, at every point", "tried", *(ENDINGS[how] for how in seen))
     yield _row("---", *("---:" for _ in range(len(seen) + 1)))
@@ -150,6 +157,8 @@ def compare_lines(figures: Figures) -> Iterator[str]:
     modelled = [Modelled(**one) for one in figures["model"]]
     rounds = figures["rounds"]
     times = "one run each" if rounds == 1 else f"medians of {rounds} runs each"
+    yield "## Beside dfu-util"
+    yield ""
     yield from _COMPARED
     cores, load_before = figures["cores"], figures["load_before"]
     yield f"Here: {times}, on {cores} cores, which had a load of {load_before:.1f} before it began."

@@ -1,4 +1,4 @@
-"""The README's figures are those of docs/figures, and what these say is still so.
+"""The figures on the pages are those of docs/figures, and what these say is still so.
 
 All of the matrix is tried by `-m faults`, which holds its totals against the committed ones. Here a thin
 thread is: how many faults there are on a few rows, a sample on one, and the whole model of the comparison.
@@ -7,11 +7,13 @@ Where one of these fails, `python -m tests.bench figures matrix full-size compar
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.bench.compare import CASES
 from tests.bench.faults import POINTS, sample
-from tests.bench.figures import BESIDE, FULL_SIZE, MATRIX, README, load, with_figures
+from tests.bench.figures import BESIDE, FULL_SIZE, MATRIX, PAGES, RELIABILITY, load, with_figures
 from tests.bench.model import SLOW_ERASES, Modelled, model, model_goals
 from tests.faults.job import Job, Work, remembering
 from tests.faults.matrix import ENDINGS, Matrix
@@ -25,9 +27,9 @@ QUICK = ("stm32f042", "stm32f405", "stm32h743 ROM 90")
 QUICK_AND_REAL = "stm32h7r3"
 
 
-def test_the_readme_shows_what_was_measured() -> None:
-    text = README.read_text("utf-8")
-    assert text == with_figures(text)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_pages_show_what_was_measured(page: Path) -> None:
+    assert page.read_text("utf-8") == with_figures(page)
 
 
 @pytest.mark.parametrize("what", [MATRIX, FULL_SIZE])
@@ -80,4 +82,4 @@ def test_a_goal_that_is_met_on_an_inference_alone_is_shown_without_it_too() -> N
     goals = {goal.goal: goal for goal in model_goals([Modelled(**one) for one in load(BESIDE)["model"]])}
     assert goals["supply range set / dfu-util -D without"].is_met
     assert not goals["supply range set, if the ROM erases no faster then"].is_met
-    assert SLOW_ERASES in README.read_text("utf-8")
+    assert SLOW_ERASES in RELIABILITY.read_text("utf-8")
