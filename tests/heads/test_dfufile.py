@@ -39,18 +39,20 @@ def test_a_target_for_other_memory_than_the_flash_is_refused(alternate: int) -> 
         parse_dfuse(data)
 
 
-@pytest.mark.parametrize("at", range(len(BOTH)))
-def test_a_file_with_one_flipped_bit_anywhere_is_refused(at: int) -> None:
-    data = bytearray(BOTH)
-    data[at] ^= 1
-    with pytest.raises(ValueError, match=r"CRC is wrong|DFU suffix"):
-        parse_dfuse(bytes(data))
+def test_a_file_with_one_flipped_bit_anywhere_is_refused() -> None:
+    flipped = (BOTH[:at] + bytes([BOTH[at] ^ 1]) + BOTH[at + 1 :] for at in range(len(BOTH)))
+    assert all("CRC is wrong" in said or "DFU suffix" in said for said in map(refusal, flipped))
 
 
-@pytest.mark.parametrize("length", range(len(BOTH)))
-def test_a_file_that_is_cut_off_anywhere_is_refused(length: int) -> None:
-    with pytest.raises(ValueError, match=r"too short|cut off"):
-        parse_dfuse(BOTH[:length])
+def test_a_file_that_is_cut_off_anywhere_is_refused() -> None:
+    shorter = (BOTH[:length] for length in range(len(BOTH)))
+    assert all("too short" in said or "cut off" in said for said in map(refusal, shorter))
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(ValueError, match=r".") as caught:
+        parse_dfuse(data)
+    return str(caught.value)
 
 
 PREFIX = struct.Struct("<5sBIB")
