@@ -1,38 +1,45 @@
-"""The window as a fold, without a display: what leads where, and what must never happen."""
+"""The window as a fold, without a display: what leads where."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from tests.doors.window_kit import (
+    CUT,
+    GADGET,
+    LINK,
+    MAY_BE,
+    NEW,
+    OFFER,
+    OFFERED,
+    OLDER,
+    SILENT,
+    STRANGER,
+    WIDGET,
+    WORKING,
+    after,
+    failure,
+    orders,
+)
 from updater.doors.window.fold import RESUMES_BY_ITSELF, fold
 from updater.doors.window.page import ADVICE_AFTER_S, Tone, page
 from updater.doors.window.state import (
-    AT_WORK,
     Action,
-    Candidate,
     CannotLook,
     Confirmation,
     Doubt,
     Entered,
     Failed,
-    Failure,
     FileChosen,
     Finished,
-    Happening,
     Leave,
-    Line,
     LinkArrived,
     Looked,
     NothingNew,
     Offer,
     Offered,
-    Order,
     Perform,
     Picked,
     Prepare,
@@ -42,62 +49,14 @@ from updater.doors.window.state import (
     SaveReport,
     Scene,
     Second,
-    Seen,
-    Seller,
-    State,
     Stop,
     Told,
     Wanted,
     WantedKind,
 )
 from updater.doors.window.texts import say
-from updater.heads.vendor import RecoveryKind
 from updater.words.errors import DeviceIs, every_error
 from updater.words.events import Asks, Noticed, Progressed, Step, StepDone, StepStarted
-
-SELLER = Seller(name="Demo Instruments", support="support@demo.invalid")
-NEW = State(seller=SELLER)
-WIDGET = Seen(port="1-1", title="Demo Widget", version="1.0.0")
-GADGET = Seen(port="1-2", title="Demo Gadget", version="1.0.0")
-MAY_BE = (
-    Candidate(key="demo-widget:A", title="Demo Widget", hardware="A"),
-    Candidate(key="demo-widget:B", title="Demo Widget", hardware="B"),
-)
-SILENT = Seen(port="1-1", in_update_mode=True, candidates=MAY_BE)
-STRANGER = Seen(port="3-1", is_stranger=True)
-OFFER = Offer(
-    key=("1-1", "demo-widget", "A", "1.1.0", "sha"),
-    title="Demo Widget",
-    new="1.1.0",
-    old="1.0.0",
-    notes="Answers faster.",
-    size=11_529,
-    estimate_ms=7_000,
-    recovery=RecoveryKind.BOOT_BUTTON,
-    recovery_steps="Hold the button.",
-)
-OLDER = replace(OFFER, confirmations=(Confirmation(text="0.9.0", doubt=Doubt.OLDER),), is_older=True)
-LINK = Wanted(WantedKind.LINK, "demo-widget/stable/latest")
-
-
-def after(*happenings: Happening, start: State = NEW) -> State:
-    state = start
-    for one in happenings:
-        state, _ = fold(state, one)
-    return state
-
-
-def orders(state: State, happening: Happening) -> tuple[Order, ...]:
-    return fold(state, happening)[1]
-
-
-OFFERED = after(Looked((WIDGET,)), Offered(1, OFFER))
-WORKING = after(Pressed(Action.UPDATE), start=OFFERED)
-
-
-def failure(kind: str, **more: Any) -> Failure:
-    return Failure(kind=kind, **more)
-
 
 # ------------------------------------------------------------ before the question
 
@@ -351,9 +310,6 @@ def test_written_but_not_confirmed_becomes_done_when_the_device_comes_back_with_
     assert (back.scene, back.exit_status) == (Scene.DONE, 0)
 
 
-CUT = after(Failed(1, failure("NotFinished", exit_status=9)), Looked(()), start=WORKING)
-
-
 def test_a_device_that_was_unplugged_goes_on_by_itself_when_it_is_back() -> None:
     assert (CUT.scene, CUT.exit_status) == (Scene.UNPLUGGED, 9)
     back, ordered = fold(CUT, Looked((replace(SILENT, candidates=()),)))
@@ -455,106 +411,3 @@ def test_a_report_is_written_and_said() -> None:
     assert orders(state, ReportWanted("r.txt")) == (SaveReport("r.txt"),)
     assert ("file", "r.txt") in page(after(ReportSaved("r.txt"), start=state)).small[-1].values
     assert page(after(ReportSaved(None), start=state)).small[-1].id.startswith("The report cannot")
-
-
-# ------------------------------------------------------------ what must never be
-
-STEPS = st.sampled_from(list(Step))
-JOBS = st.integers(0, 4)
-FAILURES = st.builds(
-    failure,
-    st.sampled_from([one.__name__ for one in every_error()]),
-    device_is=st.sampled_from(list(DeviceIs)),
-)
-HAPPENINGS: st.SearchStrategy[Happening] = st.one_of(
-    st.builds(
-        Looked,
-        st.lists(
-            st.sampled_from([WIDGET, GADGET, SILENT, STRANGER]), unique_by=lambda one: one.port, max_size=3
-        ).map(tuple),
-    ),
-    st.builds(Offered, JOBS, st.sampled_from([OFFER, OLDER, replace(OFFER, is_proven=False)])),
-    st.builds(NothingNew, JOBS, st.just("Demo Widget"), st.just("1.1.0")),
-    st.builds(Told, JOBS, st.builds(Progressed, STEPS, st.integers(0, 9), st.none() | st.integers(0, 9_000))),
-    st.builds(Told, JOBS, st.builds(StepStarted, STEPS, st.none() | st.integers(1, 9))),
-    st.builds(Told, JOBS, st.builds(StepDone, STEPS, st.just(1))),
-    st.builds(Told, JOBS, st.builds(Noticed, st.just("n"), st.sampled_from([None, Asks("replug")]))),
-    st.builds(Finished, JOBS, st.booleans(), st.just("Demo Widget"), st.just("1.1.0")),
-    st.builds(Failed, JOBS, FAILURES),
-    st.builds(CannotLook, FAILURES),
-    st.builds(Pressed, st.sampled_from(list(Action))),
-    st.builds(Picked, st.sampled_from(["1-1", "1-2", "demo-widget:A"])),
-    st.builds(Entered, st.sampled_from(["", "0.9.0", "1-1"])),
-    st.just(FileChosen("x.fwb")),
-    st.just(Line("a line")),
-    st.just(LinkArrived(LINK.text)),
-    st.just(Second()),
-)
-LIVES = st.lists(HAPPENINGS, max_size=40)
-STARTS = st.sampled_from([NEW, replace(NEW, wanted=LINK), OFFERED, WORKING, CUT])
-
-
-def steps(start: State, life: Sequence[Happening]) -> list[tuple[State, Happening, State, tuple[Order, ...]]]:
-    found, state = [], start
-    for happening in life:
-        new, ordered = fold(state, happening)
-        found.append((state, happening, new, ordered))
-        state = new
-    return found
-
-
-@settings(max_examples=100)
-@given(STARTS, LIVES)
-def test_work_begins_only_from_a_question_answered_for_this_offer_or_goes_on_with_the_same(
-    start: State, life: list[Happening]
-) -> None:
-    for before, happening, new, ordered in steps(start, life):
-        if any(isinstance(order, Perform) for order in ordered):
-            answered = before.scene in (Scene.OFFERED, Scene.LINKED, Scene.TYPED) and isinstance(
-                happening, Pressed
-            )
-            resumed = before.resuming and isinstance(happening, Offered)
-            assert answered or resumed
-            assert new.offer is not None
-            assert new.agreed == new.offer.key
-            assert ordered == (Perform(new.job),)
-            if resumed:
-                assert before.agreed == new.offer.key
-            if new.offer.confirmations and not resumed:
-                assert before.entered == new.offer.confirmations[-1].text
-
-
-@settings(max_examples=100)
-@given(STARTS, LIVES)
-def test_while_it_works_nothing_is_armed_but_the_answer_to_stopping_and_only_an_end_leads_out(
-    start: State, life: list[Happening]
-) -> None:
-    for before, happening, new, ordered in steps(start, life):
-        if new.scene in AT_WORK:
-            armed = {button.action for button in page(new).buttons if button.is_armed}
-            assert armed == ({Action.STOP, Action.KEEP} if new.asks_to_stop else set())
-        if before.scene in AT_WORK:
-            assert not any(isinstance(order, Leave | Perform | Prepare) for order in ordered)
-            assert new.scene in AT_WORK or isinstance(happening, Finished | Failed)
-
-
-@settings(max_examples=100)
-@given(STARTS, LIVES)
-def test_every_state_can_be_drawn_with_one_default_at_most_and_one_way_to_close(
-    start: State, life: list[Happening]
-) -> None:
-    for _before, _happening, new, _ordered in steps(start, life):
-        drawn = page(new)
-        assert sum(button.is_default for button in drawn.buttons) <= 1
-        assert len({button.action for button in drawn.buttons}) == len(drawn.buttons)
-        if new.scene is Scene.LINKED:
-            assert not next(one for one in drawn.buttons if one.action is Action.UPDATE).is_default
-        if new.scene not in AT_WORK:
-            assert Leave() in orders(new, Pressed(Action.CLOSE))
-
-
-@given(STARTS, LIVES)
-def test_an_answer_to_another_job_changes_nothing(start: State, life: list[Happening]) -> None:
-    state = after(*life, start=start)
-    for late in (Offered(99, OFFER), Finished(99, True, "x", "1.0.0"), Failed(99, failure("Bug"))):
-        assert fold(state, late) == (state, ())
