@@ -373,3 +373,8 @@ def desk_in(folder: Path) -> Iterator[Desk]:
     with published_in(folder) as published, pytest.MonkeyPatch.context() as patch:
         (folder / "desk").mkdir()
         yield Desk(folder / "desk", published, patch)
+
+
+def at_the_question(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """What happens while the one question is open; a person answers yes then."""
+    monkeypatch.setattr("updater.doors.terminal._Answers.confirm", lambda *_question, **_yes: act())

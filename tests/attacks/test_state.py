@@ -8,8 +8,7 @@ import pytest
 from semver import Version
 
 from tests.attacks.kit import announce, next_root, own_site, publish, signed_again
-from tests.desk import Desk
-from updater.doors.terminal import TerminalFace
+from tests.desk import Desk, at_the_question
 from updater.heads.container import read_container
 
 COUNTER = 5
@@ -118,12 +117,8 @@ def test_a_file_that_is_replaced_during_the_question_changes_nothing(
     vendor = desk.published.vendor
     file = tmp_path / "update.fwb"
     file.write_bytes(vendor.bundle("demo-widget-1.1.0"))
-
-    def yes(_face: TerminalFace, _question: str) -> bool:
-        file.write_bytes(other if isinstance(other, bytes) else vendor.bundle(other))
-        return True
-
-    monkeypatch.setattr(TerminalFace, "ask", yes)
+    instead = other if isinstance(other, bytes) else vendor.bundle(other)
+    at_the_question(monkeypatch, lambda: file.write_bytes(instead))
     said = desk.updater("install", str(file))
     assert said.exit == 0, said.err
     assert file.read_bytes() != vendor.bundle("demo-widget-1.1.0"), "it was replaced"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.desk import Desk
+from tests.desk import Desk, at_the_question
 from updater.hands.usbio import ROM_USB, Bus
 from updater.lab.shelf import Lab
 from updater.words.facts import ProductHeader
@@ -53,11 +53,7 @@ def test_a_bootloader_exchanged_during_the_question(
     edit(desk, says_it_is_another, "board2")
     before = desk.flash("board2")
 
-    def ask(_face: Any, _question: str) -> bool:
-        exchange(labs[-1], same_address=True)
-        return True
-
-    monkeypatch.setattr("updater.doors.terminal._Answers.ask", ask)
+    at_the_question(monkeypatch, lambda: exchange(labs[-1], same_address=True))
     said = desk.updater("install", desk.published.link(product), "--json", "--device", "1-1")
     assert desk.flash("board2") == before
     assert said.exit in (4, 8)
@@ -71,11 +67,7 @@ def test_an_application_exchanged_during_the_question(
     desk.plug_in(name="board2", port="1-2")
     before = desk.flash("board2")
 
-    def ask(_face: Any, _question: str) -> bool:
-        exchange(labs[-1], same_address=True)
-        return True
-
-    monkeypatch.setattr("updater.doors.terminal._Answers.ask", ask)
+    at_the_question(monkeypatch, lambda: exchange(labs[-1], same_address=True))
     said = desk.updater("install", desk.published.link("demo-widget"), "--json", "--device", "1-1")
     assert desk.flash("board2") == before
     assert said.exit in (4, 8)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.desk import FLASH, Desk, Said, program
+from tests.desk import FLASH, Desk, Said, at_the_question, program
 from tests.story.test_another_board_in_its_place import exchange
 from updater.hands.usbio import ROM_USB, Bus
 from updater.lab.backend import LabBackend
@@ -115,13 +115,8 @@ def test_a_hub_that_is_reset_while_the_application_starts(
 
 def asked(desk: Desk, act: Callable[[], object], *arguments: str) -> Said:
     """`install`, and what happens on the desk while its question is open; then yes."""
-
-    def ask(_face: Any, _question: str) -> bool:
-        act()
-        return True
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("updater.doors.terminal._Answers.ask", ask)
+        at_the_question(patch, act)
         return desk.updater("install", desk.bundle(NEW), "--json", *arguments)
 
 

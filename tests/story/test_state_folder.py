@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import usb.core
 
-from tests.desk import FLASH, Desk, Said, program
+from tests.desk import FLASH, Desk, Said, at_the_question, program
 from tests.fat import FORBIDDEN, knows_no_links
 from tests.story.mounts import Disk, memory_disk
 from updater.lab.backend import LabBackend
@@ -62,14 +62,6 @@ def when(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], *, command: i
 
     monkeypatch.setattr(LabBackend, "ctrl_transfer", transfer)
     return done
-
-
-def at_the_question(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
-    def ask(_face: Any, _question: str) -> bool:
-        act()
-        return True
-
-    monkeypatch.setattr("updater.doors.terminal._Answers.ask", ask)
 
 
 # -------------------------------------------------------------------------------------------- read-only, full

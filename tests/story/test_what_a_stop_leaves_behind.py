@@ -13,7 +13,7 @@ import pytest
 import usb.core
 import usb.util
 
-from tests.desk import Desk, Said
+from tests.desk import Desk, Said, at_the_question
 from updater.doors.cli import run
 from updater.heads.plan import Plan
 from updater.lab.backend import LabBackend
@@ -181,11 +181,7 @@ def test_a_bootloader_that_falls_silent_during_the_question_is_not_taken_for_ano
     def silent(*_which: Any) -> str:
         raise usb.core.USBError("Input/Output Error", -1, errno.EIO)
 
-    def ask(_face: Any, _question: str) -> bool:
-        monkeypatch.setattr("usb.util.get_string", silent)
-        return True
-
-    monkeypatch.setattr("updater.doors.terminal._Answers.ask", ask)
+    at_the_question(monkeypatch, lambda: monkeypatch.setattr("usb.util.get_string", silent))
     said = desk.updater("install", desk.published.link("demo-widget"), "--json")
     assert (said.exit, said.last["error"]) == (8, "UsbFailed"), said.err
 
@@ -198,11 +194,7 @@ def test_an_application_that_falls_silent_during_the_question_is_no_bug_of_ours(
     def silent(*_what: Any) -> int:
         raise usb.core.USBError("Input/Output Error", -1, errno.EIO)
 
-    def ask(_face: Any, _question: str) -> bool:
-        monkeypatch.setattr(LabBackend, "ctrl_transfer", silent)
-        return True
-
-    monkeypatch.setattr("updater.doors.terminal._Answers.ask", ask)
+    at_the_question(monkeypatch, lambda: monkeypatch.setattr(LabBackend, "ctrl_transfer", silent))
     said = desk.updater("install", desk.published.link("demo-widget"), "--json")
     assert (said.exit, said.last["error"]) == (8, "UsbFailed"), said.err
     assert desk.holds("demo-widget-1.0.0")
