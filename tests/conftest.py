@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,20 @@ from hypothesis import settings
 from tests.desk import Desk, Published, published_in
 from tests.hands.web import Web
 
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 * 1024**3
+
+
+def _use_memory() -> None:
+    """Temporary folders in memory, where Linux has room: all boards' flash together is over a gigabyte of files."""
+    if "PYTEST_DEBUG_TEMPROOT" in os.environ or not os.access(MEMORY, os.W_OK):
+        return
+    can_run_programs = not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+    if can_run_programs and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
+
+_use_memory()
 settings.register_profile("untimed", deadline=None, max_examples=25)  # a busy machine is no failure
 settings.load_profile("untimed")
 
@@ -41,3 +58,9 @@ def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
 def desk(tmp_path: Path, published: Published, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A customer's desk with nothing plugged in."""
     return Desk(tmp_path, published, monkeypatch)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay in memory to the end; the garbage collector need not look at them each time."""
+    gc.collect()
+    gc.freeze()

@@ -105,6 +105,7 @@ def _hands(instead: Silicon, **how: Any) -> Hands:
     return Hands(**(how | {"silicon": instead}))
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "described",
     [

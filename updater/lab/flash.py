@@ -18,7 +18,7 @@ from updater.words.facts import Region, Sector
 BLANK = 0xFF
 UNLOCKED = 0xFF
 _LOOKED_AT_BYTES = 16 * 1024
-"""Most of a flash is blank: so much of it at once is found to be by counting."""
+"""Most of a flash is blank, or full: so much of it at once is found to be without looking at each unit."""
 ROM_ID_WINDOW_BYTES = 256
 """How much of the system memory before the ROM ID the lab knows; everything but the ID is 0xFF."""
 
@@ -43,12 +43,16 @@ class Flash:
         """
         unit, contents = self.unit_bytes, self.contents
         blank = bytes([BLANK]) * unit
-        used = bytearray(-(-len(contents) // unit))
+        used = bytearray()
         for start in range(0, len(contents), _LOOKED_AT_BYTES):
             part = contents[start : start + _LOOKED_AT_BYTES]
-            if part.count(BLANK) != len(part):
-                for at in range(0, len(part), unit):
-                    used[(start + at) // unit] = part[at : at + unit] != blank
+            units = -(-len(part) // unit)
+            if part.count(BLANK) == len(part):
+                used += bytes(units)
+            elif blank not in part:
+                used += b"\1" * units
+            else:
+                used += bytes(part[at : at + unit] != blank for at in range(0, len(part), unit))
         return used
 
     def sector_at(self, address: int) -> Sector | None:
