@@ -19,7 +19,7 @@ ROOM_BYTES = 4 * 1024**3
 
 
 def _use_memory() -> None:
-    """Temporary folders in memory where Linux has room: the flash of all boards is over a gigabyte of files."""
+    """Temporary folders in memory where Linux has room: the flash of all boards is over a gigabyte."""
     if "PYTEST_DEBUG_TEMPROOT" in os.environ or not os.access(MEMORY, os.W_OK):
         return
     can_run_programs = not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
