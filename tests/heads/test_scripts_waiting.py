@@ -213,6 +213,13 @@ def test_an_operation_of_an_earlier_session_is_waited_for_but_not_for_ever() -> 
     assert 45_000 < wire.now_ms <= 46_000
 
 
+@pytest.mark.parametrize("may_stick", [False, True])
+def test_an_hour_that_the_pc_slept_is_no_hour_in_which_the_device_was_busy(may_stick: bool) -> None:
+    """Another tool's erase goes on where it was: it is neither given up nor taken for one that is stuck."""
+    busy: list[Line] = [(GETSTATUS, BUSY_1000_MS), ("sleep 1000", "")] * 3
+    Tape(*busy, (GETSTATUS, IDLE), cost_ms=HOUR_MS).play(go_to_idle(may_stick))
+
+
 @pytest.mark.parametrize(
     "statuses", [(ERR_UNKNOWN,), (DNLOAD_IDLE,), (UPLOAD_IDLE, ERR_UNKNOWN), ("00 00 00 00 0F 00",)]
 )

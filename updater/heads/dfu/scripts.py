@@ -48,7 +48,7 @@ READ_BLOCK_MS = 500
 """For the ceiling of a whole read: the slowest observed UPLOAD takes 31 ms per KiB (G0B0)."""
 
 DOZE_MS = 2_000
-"""So much of the time that one block took counts: a PC that slept in between is not a slow device."""
+"""So much of the time between two answers counts: a PC that slept in between is not a slow device."""
 
 COMMAND_MAX_MS = 2_000
 """A set-address is timed like the programming of one word; ROMs report up to 100 ms."""
@@ -122,24 +122,26 @@ def go_to_idle(may_stick: bool = False) -> Script[None]:
 
     CLRSTATUS outside dfuERROR is stalled by some ROMs and makes others fail, so it is never sent on
     suspicion: only where the silicon table knows a ROM that can be stuck (see `erase_with_stuck_busy`;
-    another tool may have left it so), and only after the longest operation there is. Raises `TimedOut` after
-    `IDLE_DEADLINE_MS` or when it goes round in circles, and `ProtocolError` for an application and for a
-    bootloader that only a USB reset can bring back.
+    another tool may have left it so), and only after the longest operation there is; an hour in which the
+    PC slept is none. Raises `TimedOut` after `IDLE_DEADLINE_MS` or when it goes round in circles, and
+    `ProtocolError` for an application and for a bootloader that only a USB reset can bring back.
     """
-    started: float | None = None
+    last: float | None = None
+    waited_ms = 0.0
     pushes = 0
     while True:
         status = yield from get_status()
-        started = status.at_ms if started is None else started
+        waited_ms += min(status.at_ms - last, DOZE_MS) if last is not None else 0
+        last = status.at_ms
         if status.state == State.dfuIDLE:
             return
-        if status.at_ms - started > IDLE_DEADLINE_MS or pushes == _MAX_PUSHES:
+        if waited_ms > IDLE_DEADLINE_MS or pushes == _MAX_PUSHES:
             raise TimedOut(f"the bootloader did not become idle ({status})")
         if status.state in (State.appIDLE, State.appDETACH):
             raise ProtocolError("the device runs its application, not its bootloader")
         if status.state == State.dfuMANIFEST_WAIT_RESET:
             raise ProtocolError("the bootloader waits to be reset")
-        is_stuck = may_stick and status.at_ms - started >= LONGEST_OPERATION_MS
+        is_stuck = may_stick and waited_ms >= LONGEST_OPERATION_MS
         if status.state in _ON_THE_WAY and not (is_stuck and status.state == State.dfuDNBUSY):
             yield Sleep(_nap(status))
             continue
