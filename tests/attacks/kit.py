@@ -121,6 +121,11 @@ def catalogue_of(
     return format_envelope(envelope)
 
 
+def without_gadget(text: str) -> str:
+    """The vendor.toml of an updater from before the gadget was made."""
+    return "[[product]]".join(text.split("[[product]]")[:2])
+
+
 def show_catalogue(vendor: DemoVendor, site: Path, data: bytes, by: Channel = Channel.STABLE) -> None:
     """List any bytes at all as the catalogue of products, with the online key alone."""
     target = TargetFile.from_data(TARGET_PATH, data, ["sha256"])

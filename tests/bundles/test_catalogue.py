@@ -150,7 +150,7 @@ def test_what_changes_is_said_before_somebody_signs(
 
     folder = described(tmp_path / "v2", demo_vendor, 2, change)
     status, _, err = run("new", "--vendor", folder, "-o", after)
-    assert (status, "Name the one that is published with --previous" in err) == (Usage.exit_status, True)
+    assert (status, "Name the published one with --previous" in err) == (Usage.exit_status, True)
     assert run("new", "--vendor", folder, "--previous", before, "-o", after)[0] == 0
     arguments = (after, "--previous", before, "--root", root, "--key", demo_vendor.keys / "release-1.pem")
     status, out, err = run("sign", *arguments, stdin="no\n")

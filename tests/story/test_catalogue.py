@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.kit import catalogue_of, own_site, show_catalogue
+from tests.attacks.kit import catalogue_of, own_site, show_catalogue, without_gadget
 from tests.desk import Desk, Said
 from updater.doors.benchconsole import Paper, install_every
 from updater.doors.laneface import lanes_face
@@ -18,11 +18,6 @@ from updater.story.job import Request
 from updater.words.facts import Channel
 
 GADGET = "demo-gadget"
-
-
-def without_gadget(text: str) -> str:
-    """An updater from before the gadget was made."""
-    return "[[product]]".join(text.split("[[product]]")[:2])
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from updater.heads.report import Line, Receipt, diagnosis_line, offer_line, rece
 from updater.heads.udev import rules_file, rules_text
 from updater.heads.vendor import Vendor
 from updater.heads.what import SHORTCUT_LIMIT_BYTES, is_bundle, is_shortcut, link_in_shortcut, tidy
-from updater.story.catalogue import knowing
+from updater.story.catalogue import newest_if_any
 from updater.story.checkup import Surroundings, examine_at
 from updater.story.devices import look_around, no_device, product_of
 from updater.story.dossier import as_text, as_zip, newest_transcript, report_parts, write_report
@@ -177,7 +177,8 @@ def _fix_driver(where: Surroundings, face: Face) -> None:
 
 def knowing_code(hands: Hands, what: str | None, emit: Emit) -> Hands:
     """The hands; where WHAT is a short code of a product that they do not know, with the site's catalogue."""
-    return knowing(hands, emit, number=number_in(what or ""))
+    known = (None, *hands.home.vendor.numbers)
+    return hands if number_in(what or "") in known else newest_if_any(hands, emit)
 
 
 def request_for(what: str | None, vendor: Vendor) -> Request:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from updater.doors.knownhome import known_home
 from updater.doors.otpcli import MakeHands, Parser
-from updater.words.errors import Refused, Usage
+from updater.words.errors import Refused, UpdaterError, Usage
 
 if TYPE_CHECKING:
     from updater.doors.terminal import Face
@@ -107,14 +107,19 @@ def _open(what: str, args: argparse.Namespace, face: Face, hands: MakeHands) -> 
 
 def _home_for(what: str, args: argparse.Namespace, face: Face, hands: MakeHands) -> Home:
     """With the update site's newest products, where this is a code of a product that is not known here."""
-    from updater.doors.console import knowing_code
     from updater.heads.links import number_in
 
     home = known_home(args.state)
-    if number_in(what) in (None, *home.vendor.numbers):
-        return home
-    with hands(args) as made:
-        return knowing_code(made, what, face.emit).home
+    return home if number_in(what) in (None, *home.vendor.numbers) else _newest_home(home, args, face, hands)
+
+
+def _newest_home(home: Home, args: argparse.Namespace, face: Face, hands: MakeHands) -> Home:
+    """With the update site's newest products, if it can be asked: whoever goes on says what is not known."""
+    from updater.story.catalogue import newest_if_any
+
+    with suppress(UpdaterError), hands(args) as made:
+        return newest_if_any(made, face.emit).home
+    return home
 
 
 def _select(link: Link, home: Home, args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
@@ -124,16 +129,16 @@ def _select(link: Link, home: Home, args: argparse.Namespace, face: Face, hands:
     from updater.hands.host import state_folder
     from updater.hands.instance import hand_over
     from updater.hands.store import folder_of
-    from updater.story.catalogue import knowing
 
     if hand_over(folder_of(state_folder(args.state), home.embedded_root), link):
         face.say("The updater that is already open has taken it. Go on there.")
         return 0
     with suppress(NoWindow):
         return open_window(args, hands, Wanted(WantedKind.LINK, link.tokens))
+    if home.vendor.product(link.product) is None:
+        home = _newest_home(home, args, face, hands)
+    selected(link, home.vendor, face)
     with hands(args) as made:
-        made = knowing(made, face.emit, product=link.product)
-        selected(link, made.home.vendor, face)
         return install(made, face, request_of(link), yes=False)
 
 

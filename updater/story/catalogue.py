@@ -48,17 +48,6 @@ def newest(hands: Hands, emit: Emit) -> Hands:
     return hands if home == hands.home else replace(hands, home=home)
 
 
-def knowing(hands: Hands, emit: Emit, *, product: str | None = None, number: int | None = None) -> Hands:
-    """The hands; where they do not know this product, or none of this number, with the site's catalogue.
-
-    Raises nothing: whoever goes on says what is not known.
-    """
-    vendor = hands.home.vendor
-    if (product is None or vendor.product(product)) and (number is None or number in vendor.numbers):
-        return hands
-    return newest_if_any(hands, emit)
-
-
 def newest_if_any(hands: Hands, emit: Emit) -> Hands:
     """As `newest`, for those who can go on without the site. Raises nothing."""
     try:
