@@ -36,6 +36,7 @@ from updater.doors.window.state import (
     Wanted,
     WantedKind,
 )
+from updater.doors.window.texts import ADVICE_NEW_PRODUCT, say
 from updater.doors.window.worker import ALONE, BLIND, Worker
 from updater.heads.links import Link, format_code
 from updater.heads.report import Receipt
@@ -344,6 +345,18 @@ def test_the_site_is_asked_for_new_products_once_and_its_silence_is_nothing(old:
         old.worker.look()
     assert len(old.desk.published.web.asked) <= 2
     assert [type(one) for one in old.told] == [Looked]
+
+
+def test_whose_site_speaks_of_what_only_a_newer_program_knows_is_told_to_ask_for_that(
+    old: Bench, tmp_path: Path
+) -> None:
+    vendor = old.desk.published.vendor
+    assert old.desk.published.web.folder
+    show_catalogue(vendor, old.desk.published.web.folder, catalogue_of(vendor, 2, min_tool="99.0.0"))
+    for _ in range(ALONE + 1):
+        old.worker.look()
+    assert "needs updater 99.0.0 or newer" in old.lines
+    assert say(ADVICE_NEW_PRODUCT, vendor="Demo Instruments") in old.told[-1].advice  # type: ignore[union-attr]
 
 
 def test_a_typed_code_of_a_new_product_is_understood(old: Bench) -> None:

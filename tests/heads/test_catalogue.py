@@ -21,7 +21,7 @@ from tests.heads.bundle_kit import (
     root_1,
 )
 from updater.heads.catalogue import format_catalogue, parse_catalogue, require_newer, with_catalogue
-from updater.heads.gate import Catalogue, verify_catalogue
+from updater.heads.gate import Catalogue, catalogue_version_in, verify_catalogue
 from updater.heads.manifest import canonical_json, format_manifest
 from updater.heads.trust import CATALOGUE_TYPE
 from updater.heads.vendor import Vendor, parse_vendor
@@ -211,6 +211,20 @@ def test_no_flipped_bit_of_a_signed_catalogue_comes_through(bit: int) -> None:
     signed["payload"] = json.loads(envelope(bytes(good)))["payload"]
     with pytest.raises(NotTrusted):
         opened(canonical_json(signed))
+
+
+def test_the_version_of_a_kept_one_counts_also_where_its_words_are_not_known() -> None:
+    newer = envelope(payload(PUMP | {"smell": 1}, version=9, min_tool="99.0.0"))
+    how: dict[str, Any] = {"embedded_root": root_1(), "known_roots": ()}
+    assert catalogue_version_in(newer, **how) == 9
+    for nothing in (
+        b"",
+        newer[:-1],
+        envelope(by=("release-1",)),
+        envelope(b"[]"),
+        envelope(b'{"version":true}'),
+    ):
+        assert catalogue_version_in(nothing, **how) == 0
 
 
 # -- the products that count ---------------------------------------------------------------------------

@@ -137,6 +137,20 @@ def test_a_newer_updater_is_not_led_back_by_what_an_older_one_kept(desk: Desk, s
     assert "version 5 is known here already" in desk.updater("check").err
 
 
+def test_an_older_updater_beside_a_newer_one_does_not_lead_it_back(desk: Desk, site: Path) -> None:
+    """What the newer one has kept is in words that this one does not know; its version counts."""
+    vendor = desk.published.vendor
+    desk.plug_in()
+    shows(desk, site, version=3)
+    desk.updater("check")
+    (kept,) = desk.state.glob("*/catalogue.dsse")
+    newer = catalogue_of(vendor, 9, min_tool="99.0.0", smell="none")
+    kept.write_bytes(newer)
+    assert "needs updater 99.0.0 or newer" in noticed(desk.updater("devices"))
+    assert "it is version 3, and version 9 is known here already" in noticed(desk.updater("check"))
+    assert kept.read_bytes() == newer
+
+
 def noticed(said: Said) -> str:
     return " ".join(said.err.split())
 

@@ -70,6 +70,18 @@ def parse_catalogue(payload: bytes, *, chips: Collection[str]) -> Catalogue:
     return catalogue
 
 
+def version_in(payload: bytes) -> int:
+    """The version of a signed payload, whatever else it says; schemas to come keep `version` where it is.
+
+    Raises `NotTrusted` when it is not strict JSON, or has none.
+    """
+    value = strict_json(payload, limit=PAYLOAD_LIMIT_BYTES)
+    version = value.get("version") if isinstance(value, dict) else None
+    if type(version) is not int:
+        raise NotTrusted("the signed description is not a catalogue")
+    return version
+
+
 def format_catalogue(version: int, min_tool: str, products: list[dict[str, Any]]) -> bytes:
     """The bytes that are signed. `products` are the tables of vendor.toml, key by key as they stand there:
     what the vendor left out is left out, so that an older updater is not asked for words it need not know.

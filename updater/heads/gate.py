@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from updater.heads.catalogue import Catalogue, parse_catalogue
+from updater.heads.catalogue import Catalogue, parse_catalogue, version_in
 from updater.heads.container import ENVELOPE, images_of, roots_of, view_container
 from updater.heads.manifest import Bundle, Manifest, parse_manifest
 from updater.heads.trust import CATALOGUE_TYPE, Root, RootChain, verify_envelope, walk_roots
@@ -22,6 +22,7 @@ __all__ = [
     "Catalogue",
     "Root",
     "RootChain",
+    "catalogue_version_in",
     "verify_bundle",
     "verify_catalogue",
     "verify_evidence",
@@ -77,6 +78,18 @@ def verify_catalogue(
     """
     root = walk_roots(embedded_root, known_roots).root
     return parse_catalogue(verify_envelope(root, envelope, CATALOGUE_TYPE).payload, chips=chips)
+
+
+def catalogue_version_in(envelope: bytes, *, embedded_root: bytes, known_roots: Sequence[bytes]) -> int:
+    """Of which version a kept catalogue is, also where only a newer updater knows its words.
+
+    0 where it proves nothing (any more).
+    """
+    try:
+        root = walk_roots(embedded_root, known_roots).root
+        return version_in(verify_envelope(root, envelope, CATALOGUE_TYPE).payload)
+    except UpdaterError:
+        return 0
 
 
 def _compare(manifest: Manifest, files: Mapping[str, memoryview]) -> None:

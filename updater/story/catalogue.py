@@ -14,7 +14,7 @@ from updater.hands.channel import UpdateSite
 from updater.hands.host import Home
 from updater.hands.store import Store
 from updater.heads.catalogue import require_newer, with_catalogue
-from updater.heads.gate import Catalogue, verify_catalogue
+from updater.heads.gate import Catalogue, catalogue_version_in, verify_catalogue
 from updater.heads.silicon import the_table
 from updater.story.job import Hands
 from updater.words.errors import StorageFailed, UpdaterError
@@ -60,14 +60,20 @@ def _with_the_sites(home: Home, hands: Hands) -> Home:
     envelope = hands.site.catalogue()
     if envelope is None:
         return home
-    found, known = _verified(envelope, home, hands.site), home.vendor.catalogue_version
-    require_newer(found, known)
-    if found.version == known:
+    found = _verified(envelope, home, hands.site)
+    require_newer(found, max(home.vendor.catalogue_version, _seen(home, hands)))
+    if found.version == home.vendor.catalogue_version:
         return home
     home = _taken(home, found)
     with suppress(StorageFailed):  # a memory, no more
         hands.store.keep_catalogue(envelope)
     return home
+
+
+def _seen(home: Home, hands: Hands) -> int:
+    """The version of what was kept, perhaps by a newer updater with words that are not known here."""
+    roots, kept = hands.site.known_roots(), hands.store.catalogue()
+    return catalogue_version_in(kept or b"", embedded_root=home.embedded_root, known_roots=roots)
 
 
 def _as_it_came(home: Home) -> Home:

@@ -82,7 +82,7 @@ class Worker:
         self._glanced: object = None
         self._bus: Bus | None = None
         self._blind = 0
-        self._nobody, self._alone = False, 0
+        self._nobody, self._alone, self._is_old = False, 0, False
         self._wakes = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -152,13 +152,19 @@ class Worker:
         seen = tuple(seen_of(one.facts, vendor) for one in found)
         self._nobody = all(one.is_stranger for one in seen)
         trouble = str(examine(hands, online=False).finding.id) if self._nobody else None
-        self._tell(Looked(seen, advice(vendor, journals, trouble)))
+        self._tell(Looked(seen, advice(vendor, journals, trouble, is_old=self._is_old)))
         settled = not any(one.facts.problem or one.facts.unread for one in found)
         self._glanced = now if settled else None  # what could not be opened is tried again
         self._bus = None if hands.virtual or not settled else hands.bus
 
     def _ask_for_products(self, hands: Hands) -> None:
-        if newest_if_any(hands, Lines(self._say).event) is not hands:
+        lines = Lines(self._say)
+
+        def heard(event: Event) -> None:
+            self._is_old = True  # all that is said here is why the site's catalogue cannot be used
+            lines.event(event)
+
+        if newest_if_any(hands, heard) is not hands or self._is_old:
             self._glanced, self._bus = None, None  # look again, with what is known now
 
     def _glance(self, bus: Bus) -> object:
