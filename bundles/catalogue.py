@@ -100,14 +100,13 @@ def signature_words(data: bytes, root: Root) -> tuple[str, bool]:
 def describe(catalogue: Catalogue, previous: Catalogue | None) -> list[str]:
     """A catalogue in words: what changes against the one before, or without one all that it says."""
     words = [f"catalogue {catalogue.version}, needs updater {catalogue.min_tool} or newer"]
-    if previous is None:
-        return words + [_named(product) for product in catalogue.products]
-    before = {product.id: product for product in previous.products}
+    before = {product.id: product for product in previous.products} if previous else {}
     after = {product.id: product for product in catalogue.products}
-    words += [f"ADDED: {_named(after[id])}" for id in after if id not in before]
     for id, product in after.items():
         if id in before:
-            words += [f"CHANGED: {id}: {change}" for change in _changes(before[id], product)]
+            words += _changes(before[id], product)
+        else:
+            words += [f"ADDED: {_named(product)}", *_rest(product)]
     words += [
         f"REMOVED: {_named(before[id])}. Updaters that came with it keep it."
         for id in before
@@ -160,12 +159,23 @@ def _named(product: Product) -> str:
     return f"{product.id} (number {product.number}), {product.title}: {chips}; hardware {hardware}"
 
 
+def _rest(product: Product) -> Iterator[str]:
+    """What `_named` leaves out, key by key; and not what says nothing."""
+    for key, value in _plain(product).items():
+        if key not in ("id", "number", "title", "chips", "hardware") and value not in (None, 0, []):
+            yield f"  {key}: {json.dumps(value, ensure_ascii=False)}"
+
+
 def _changes(before: Product, after: Product) -> Iterator[str]:
-    """Key by key, as vendor.toml would spell them."""
+    """Key by key, as vendor.toml would spell them; what could be lost by it comes last and loud."""
     was, now = _plain(before), _plain(after)
     for key in now:
         if was[key] != now[key]:
-            yield f"{key} was {json.dumps(was[key])}, is {json.dumps(now[key])}"
+            old, new = (json.dumps(plain[key], ensure_ascii=False) for plain in (was, now))
+            yield f"CHANGED: {after.id}: {key} was {old}, is {new}"
+    for keep in before.keep:
+        if keep not in after.keep:
+            yield f"NO LONGER KEPT: {after.id}: {keep.length} bytes at 0x{keep.address:08X}"
 
 
 def _plain(product: Product) -> dict[str, Any]:

@@ -95,13 +95,15 @@ def test_from_vendor_toml_to_what_an_updater_is_shown(
     file, keys = tmp_path / "catalogue.dsse", demo_vendor.keys
     folder = described(tmp_path / "v", demo_vendor, 1)
     status, out, _ = run("new", "--vendor", folder, "-o", file)
-    assert (status, out.splitlines()[:2]) == (
+    assert (status, out.splitlines()[:3]) == (
         0,
         [
             "catalogue 1, needs updater 0.1.0 or newer",
-            "demo-widget (number 1), Demo Widget: stm32h743; hardware A",
+            "ADDED: demo-widget (number 1), Demo Widget: stm32h743; hardware A",
+            '  usb: ["1209:0001"]',
         ],
     )
+    assert '  ways: [{"kind": "dfu-detach", "within_ms": 5000}]' in out.splitlines()
     assert run("check", file, "--root", root)[0] == NotTrusted.exit_status
     assert "1 of 2" in run("sign", file, "--root", root, "--key", keys / "release-1.pem")[1]
     assert "2 of 2" in run("sign", file, "--root", root, "--key", keys / "release-3.pem")[1]
@@ -140,7 +142,9 @@ def test_what_changes_is_said_before_somebody_signs(
     run: Run, tmp_path: Path, demo_vendor: DemoVendor, root: Path
 ) -> None:
     before, after = tmp_path / "1.dsse", tmp_path / "2.dsse"
-    run("new", "--vendor", described(tmp_path / "v1", demo_vendor, 1), "-o", before)
+    keeps = "keep = [{ address = 0x080E0000, length = 0x20000 }]"
+    first = described(tmp_path / "v1", demo_vendor, 1, lambda text: text.replace("keep = []", keeps, 1))
+    run("new", "--vendor", first, "-o", before)
 
     def change(text: str) -> str:
         widget, gadget = text.split("[[product]]")[1:]
@@ -159,6 +163,7 @@ def test_what_changes_is_said_before_somebody_signs(
     assert "ADDED: demo-tool (number 3), Demo Gadget: stm32f405; hardware A" in out
     assert "CHANGED: demo-widget: supply_mv was 3300, is 3000" in out
     assert "REMOVED: demo-gadget (number 2), Demo Gadget: stm32f405; hardware A. Updaters that" in out
+    assert "NO LONGER KEPT: demo-widget: 131072 bytes at 0x080E0000" in out
     assert catalogue.read(after.read_bytes()).version == 2
     assert "signed by nobody (0 of 2 needed signatures)" in out
 
