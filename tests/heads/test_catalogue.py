@@ -18,14 +18,15 @@ from tests.heads.bundle_kit import (
     make_manifest,
     make_root,
     open_bundle,
+    raw_manifest,
     root_1,
 )
 from updater.heads.catalogue import format_catalogue, parse_catalogue, require_newer, with_catalogue
 from updater.heads.gate import Catalogue, catalogue_version_in, verify_catalogue
-from updater.heads.manifest import canonical_json, format_manifest
+from updater.heads.manifest import canonical_json, format_manifest, parse_manifest
 from updater.heads.trust import CATALOGUE_TYPE
 from updater.heads.vendor import Vendor, parse_vendor
-from updater.words.errors import NotTrusted, Refused, UpdaterError
+from updater.words.errors import NotTrusted, Refused, UpdaterError, Usage
 
 CHIPS = frozenset({"stm32h743", "stm32f405"})
 PUMP: dict[str, Any] = {
@@ -225,6 +226,23 @@ def test_the_version_of_a_kept_one_counts_also_where_its_words_are_not_known() -
         envelope(b'{"version":true}'),
     ):
         assert catalogue_version_in(nothing, **how) == 0
+
+
+def test_what_is_called_like_the_catalogue_is_no_product_of_a_bundle_either() -> None:
+    with pytest.raises(NotTrusted, match="'catalogue' is a reserved word and no product"):
+        parse_manifest(canonical_json(raw_manifest(product="catalogue")))
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["version = 0", "version = 1", 'version = 1\nmin_tool = "1.0"', 'version = 1\nmin_tool = "1.0.0"\nx = 1'],
+)
+def test_a_vendor_who_says_which_catalogue_his_products_are_says_it_rightly(table: str) -> None:
+    with pytest.raises(Usage, match=r"\$\.catalogue"):
+        parse_vendor(f"{VENDOR}\n[catalogue]\n{table}\n")
+    assert parse_vendor(VENDOR).catalogue_version == 0
+    right = f'{VENDOR}\n[catalogue]\nversion = 5\nmin_tool = "0.1.0"\n'
+    assert parse_vendor(right).catalogue_version == 5
 
 
 # -- the products that count ---------------------------------------------------------------------------
