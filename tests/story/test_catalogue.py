@@ -15,6 +15,7 @@ from updater.doors.terminal import JsonFace
 from updater.heads.links import Link, format_code
 from updater.heads.policy import OpenedFrom
 from updater.story.job import Request
+from updater.words.errors import NoDevice
 from updater.words.facts import Channel
 
 GADGET = "demo-gadget"
@@ -170,7 +171,7 @@ def test_the_hands_go_on_where_the_site_cannot_be_asked(old: Desk, site: Path) -
     old.published.web.folder = None
     with old.hands() as hands:
         face = JsonFace()
-        with pytest.raises(Exception, match="no device was found"):
+        with pytest.raises(NoDevice, match="no device was found"):
             install_every(
                 hands,
                 face,

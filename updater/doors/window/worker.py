@@ -82,7 +82,7 @@ class Worker:
         self._glanced: object = None
         self._bus: Bus | None = None
         self._blind = 0
-        self._nobody, self._alone, self._is_old = False, 0, False
+        self._nobody, self._alone, self._has_asked, self._is_old = False, 0, False, False
         self._wakes = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -130,7 +130,7 @@ class Worker:
                     self._look(hands)
             self._blind = 0
             self._alone += self._nobody
-            if self._nobody and self._alone == ALONE:
+            if self._nobody and self._alone >= ALONE and not self._has_asked:
                 with self._open_hands() as hands:
                     self._ask_for_products(hands)
         except UpdaterError as error:
@@ -158,7 +158,7 @@ class Worker:
         self._bus = None if hands.virtual or not settled else hands.bus
 
     def _ask_for_products(self, hands: Hands) -> None:
-        lines = Lines(self._say)
+        self._has_asked, lines = True, Lines(self._say)
 
         def heard(event: Event) -> None:
             self._is_old = True  # all that is said here is why the site's catalogue cannot be used
