@@ -17,8 +17,10 @@ from updater.heads.catalogue import require_newer, with_catalogue
 from updater.heads.gate import Catalogue, catalogue_version_in, verify_catalogue
 from updater.heads.silicon import the_table
 from updater.story.job import Hands
-from updater.words.errors import StorageFailed, UpdaterError
+from updater.words.errors import Refused, StorageFailed, UpdaterError
 from updater.words.events import Emit, Noticed
+
+_GOES_ON = "The updater works with those that it has. If it says this again, please tell the vendor."
 
 
 def with_kept(home: Home, store: Store, site: UpdateSite) -> Home:
@@ -96,4 +98,6 @@ def _taken(home: Home, catalogue: Catalogue) -> Home:
 
 
 def _not_used(what: str, error: UpdaterError) -> str:
-    return f"{what} are not used: {error.message}. {error.advice}"
+    """A word to the person; the advice of other errors is about updates, and this stops none."""
+    advice = error.advice if isinstance(error, Refused) else _GOES_ON
+    return f"{what} are not used: {error.message}. {advice}"
