@@ -16,6 +16,7 @@ from updater.words.errors import Cancelled, NotTrusted, UpdaterError, Usage
 
 from . import choice, export, release
 from .asking import Commands, add_key, ask, now, signer_of, vendor_in
+from .cataloguecli import add_catalogue_commands
 from .demo.make import DEFAULT_URL, make_demo
 from .files import read_file, write_file
 from .keycli import add_key_commands, add_root_commands, add_targets_commands
@@ -139,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_release_commands(commands)
     _add_showing(commands)
     add_site_commands(commands)
+    add_catalogue_commands(commands)
     command = commands.add_parser("demo", help="make a whole vendor with throw-away keys, for trying")
     command.add_argument("folder", type=Path, metavar="DIR")
     command.add_argument("--kind", choices=[*Kind], default=Kind.DEMO)

@@ -35,7 +35,7 @@ def described_product(recipe: Recipe, vendor: Vendor) -> Product:
         )
     for image in recipe.images:
         _refuse_foreign_chips(image, product)
-    _check_otp_record(product)
+    check_otp_record(product)
     return product
 
 
@@ -56,7 +56,7 @@ def _refuse_foreign_chips(image: RecipeImage, product: Product) -> None:
         )
 
 
-def _check_otp_record(product: Product) -> None:
+def check_otp_record(product: Product) -> None:
     """A record that lies in no chip's OTP memory would never be read. Raises Usage."""
     record = product.otp_record
     for chip in chips_made_with(product) if record else ():

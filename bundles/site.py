@@ -3,7 +3,8 @@
     metadata/   N.root.json, N.targets.json, N.stable.json, N.stable-00.json …, N.snapshot.json,
                 timestamp.json
     targets/    CHANNEL/PRODUCT/SHA256.current.fwb and SHA256.VERSION.fwb (the same bytes, twice addressable)
-    files/      PRODUCT-VERSION.fwb for e-mail and sticks
+                stable/catalogue/SHA256.current.dsse, the catalogue of products
+    files/      PRODUCT-VERSION.fwb for e-mail and sticks, catalogue-VERSION.dsse
     rehearsals/ PRODUCT-VERSION.rehearsal, the signed-off records
     u/          PRODUCT/CHANNEL/VERSION/index.html, the pages that update links point to
 
@@ -31,14 +32,18 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from updater.heads.gate import verify_bundle
+from updater.heads.catalogue import TARGET_PATH
+from updater.heads.gate import Catalogue, verify_bundle, verify_catalogue
 from updater.heads.manifest import Manifest
+from updater.heads.silicon import the_table
 from updater.heads.trust import walk_roots
 from updater.words.errors import NotTrusted, Refused, Usage
-from updater.words.facts import Channel
+from updater.words.facts import RESERVED_PRODUCT, Channel
 
 from . import announce
 from .announce import CURRENT, Staging, path_of
+from .catalogue import check_change, payload_sha256, signature_words
+from .catalogue import read as read_catalogue
 from .expiry import CHANNEL_LIFE, SNAPSHOT_LIFE, TIMESTAMP_LIFE
 from .files import read_file
 from .record import check_record
@@ -106,6 +111,27 @@ class Site(SiteFolder):
                 self._write(record_name(manifest.product, str(manifest.version)), rehearsal)
             self._list(channel, manifest, data, said, now)
             return manifest
+
+    def set_catalogue(self, data: bytes) -> Catalogue:
+        """Make this the site's catalogue of products. Nobody sees it before `publish`.
+
+        Raises NotTrusted for one that too few people signed, and Refused for one that does not follow the
+        site's; the same one with more signatures may come again.
+        """
+        with self._alone():
+            self._check()
+            roots = self._roots()
+            found = verify_catalogue(
+                data, embedded_root=roots[0], known_roots=roots[1:], chips=the_table().chip_ids
+            )
+            listed = self.catalogue()
+            if listed is not None and payload_sha256(listed) != payload_sha256(data):
+                check_change(found, read_catalogue(listed))
+            self._write(f"files/{RESERVED_PRODUCT}-{found.version}.dsse", data)
+            target = TargetFile.from_data(TARGET_PATH, data, ["sha256"])
+            self._write(f"targets/{target.get_prefixed_paths()[0]}", data)
+            self._put_entries(Channel.STABLE, [target])
+            return found
 
     def _list(
         self,
@@ -233,6 +259,9 @@ class Site(SiteFolder):
                 verify_bundle(data, embedded_root=chain[0], known_roots=chain[1:], now=self.now)
             except NotTrusted:
                 short.append(f"{one.channel} {one.product} {one.version}")
+        listed, root = self.catalogue(), walk_roots(chain[0], chain[1:]).root
+        if listed is not None and not signature_words(listed, root)[1]:
+            short.append("the catalogue of products")
         return short
 
     def refresh(self) -> list[str]:
@@ -270,6 +299,8 @@ class Site(SiteFolder):
         self._write("metadata/timestamp.json", self._signed(timestamp, TIMESTAMP_LIFE))
 
     def _check_news(self, channel: Channel, target: TargetFile, *, unrehearsed: bool) -> None:
+        if target.path == TARGET_PATH:
+            return  # what it says was checked when it was set
         said = announce.said_of(target)
         product, version = target.path.split("/")[1], said["version"]
         for other in announce.led_to(said):

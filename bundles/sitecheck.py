@@ -25,6 +25,9 @@ from tuf.api.serialization import DeserializationError
 from updater.hands.channel import UpdateSite
 from updater.hands.fetch import _session as updater_session  # the very session of an updater, not one like it
 from updater.hands.host import Home
+from updater.heads.catalogue import with_catalogue
+from updater.heads.gate import verify_catalogue
+from updater.heads.silicon import the_table
 from updater.words.errors import NetworkFailed, NoSuchRelease, UpdaterError, Usage
 from updater.words.facts import Channel
 
@@ -300,6 +303,24 @@ class SiteCheck:
                     self._find(f"an updater's check for {product.id} fails: {error.message}", error.advice)
                 else:
                     self.checked.seen.append(f"{product.id}: an updater finds {offer.version}")
+        self._catalogue_as_an_updater(home)
+
+    def _catalogue_as_an_updater(self, home: Home) -> None:
+        here = msgspec.structs.replace(home.vendor, repository=self._url)
+        with tempfile.TemporaryDirectory(prefix="site-check-") as folder:
+            site = UpdateSite(here, home.embedded_root, Path(folder))
+            try:
+                if (envelope := site.catalogue()) is None:
+                    return
+                roots, chips = site.known_roots(), the_table().chip_ids
+                found = verify_catalogue(
+                    envelope, embedded_root=home.embedded_root, known_roots=roots, chips=chips
+                )
+                with_catalogue(here, found)
+            except UpdaterError as error:
+                self._find(f"an updater does not take the catalogue: {error.message}", error.advice)
+            else:
+                self.checked.seen.append(f"catalogue {found.version}: an updater takes it")
 
 
 def lines(checked: Checked) -> Iterator[str]:

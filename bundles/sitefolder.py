@@ -28,6 +28,7 @@ from tuf.api.metadata import (
 from tuf.api.serialization import DeserializationError
 
 from updater.hands.store import try_lock
+from updater.heads.catalogue import TARGET_PATH
 from updater.heads.trust import Root, walk_roots
 from updater.words.errors import NotTrusted, StorageFailed, Usage
 from updater.words.facts import Channel
@@ -124,6 +125,7 @@ class SiteFolder:
             listed: dict[str, TargetFile] = {}
             for role in self._bins(channel).get_roles():
                 listed |= self._targets(role).targets
+            listed.pop(TARGET_PATH, None)
             for path, target in sorted(listed.items()):
                 _, product, name = path.split("/")
                 said = announce.said_of(target)
@@ -147,6 +149,12 @@ class SiteFolder:
         """The bundle of a release that is listed here."""
         entry = self._listed(release.channel, release.product, release.version)
         return read_file(self.folder / "targets" / entry.get_prefixed_paths()[0])
+
+    def catalogue(self) -> bytes | None:
+        """The catalogue of products that is listed here, or None."""
+        role = self._bins(Channel.STABLE).get_role_for_target(TARGET_PATH)
+        entry = self._targets(role).targets.get(TARGET_PATH)
+        return read_file(self.folder / "targets" / entry.get_prefixed_paths()[0]) if entry else None
 
     def changed(self) -> set[tuple[Channel, str]]:
         """The channels and products of which clients do not see yet what lies here."""

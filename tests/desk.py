@@ -45,6 +45,7 @@ from updater.lab.record import FaultKind
 from updater.lab.rom import Dialect
 from updater.lab.shelf import add_board, open_lab
 from updater.lab.symptoms import behaves
+from updater.story.catalogue import with_kept
 from updater.story.job import Hands
 from updater.words.facts import ProductHeader, Segment, parse_version
 
@@ -321,11 +322,12 @@ class Desk:
         """What a door gives to the story, for tests that stand below the doors."""
         home = load_home()
         with open_store(self.state, home.embedded_root) as store, open_lab(self.lab, VirtualClock()) as lab:
+            site = UpdateSite(home.vendor, home.embedded_root, store.channel_folder)
             yield Hands(
                 bus=Bus(lab.backend, lab.clock),
-                site=UpdateSite(home.vendor, home.embedded_root, store.channel_folder),
+                site=site,
                 store=store,
-                home=home,
+                home=with_kept(home, store, site),
                 silicon=the_table(),
                 now=today(),
                 virtual=virtual,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,9 +17,10 @@ from tuf.api.metadata import Metadata, MetaFile, Root, TargetFile, Targets
 from bundles.demo.make import DemoVendor
 from bundles.site import Site
 from tests.desk import Published
+from updater.heads.catalogue import TARGET_PATH, format_catalogue
 from updater.heads.container import read_container, write_container
 from updater.heads.manifest import Manifest, format_manifest, parse_manifest
-from updater.heads.trust import PAYLOAD_TYPE, format_envelope, parse_envelope
+from updater.heads.trust import CATALOGUE_TYPE, PAYLOAD_TYPE, format_envelope, parse_envelope
 from updater.words.facts import Channel
 
 BOTH = ("release-1", "release-2")
@@ -104,6 +106,34 @@ def point(vendor: DemoVendor, site: Path, path: str, data: bytes, **said: Any) -
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
             _put(vendor, file, metadata)
+    Forge(vendor, site).publish()
+
+
+def catalogue_of(
+    vendor: DemoVendor, version: int = 1, *, by: Sequence[str] = BOTH, min_tool: str = "0.1.0", **changes: Any
+) -> bytes:
+    """A signed catalogue of the demo vendor's products; `changes` go into each of them."""
+    text = (vendor.folder / "vendor" / "vendor.toml").read_text("utf-8")
+    products = [one | changes for one in tomllib.loads(text)["product"]]
+    envelope = Envelope(format_catalogue(version, min_tool, products), CATALOGUE_TYPE, {})
+    for name in by:
+        envelope.sign(vendor.signer(name))
+    return format_envelope(envelope)
+
+
+def without_gadget(text: str) -> str:
+    """The vendor.toml of an updater from before the gadget was made."""
+    return "[[product]]".join(text.split("[[product]]")[:2])
+
+
+def show_catalogue(vendor: DemoVendor, site: Path, data: bytes, by: Channel = Channel.STABLE) -> None:
+    """List any bytes at all as the catalogue of products, with the online key alone."""
+    target = TargetFile.from_data(TARGET_PATH, data, ["sha256"])
+    place = site / "targets" / target.get_prefixed_paths()[0]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(data)
+    publisher = Site(folder=site, online=vendor.signer("online"), now=datetime.now(UTC))
+    publisher._put_entries(by, [target])
     Forge(vendor, site).publish()
 
 

@@ -20,6 +20,7 @@ from bundles.demo.make import DemoVendor, make_demo
 from bundles.expiry import CHANNEL_LIFE
 from bundles.root import CHANNELS
 from bundles.site import BIN_BITS, Site
+from tests.attacks.kit import catalogue_of
 from tests.bundles.conftest import FolderFetcher
 from updater.hands.channel import UpdateSite
 from updater.hands.fetch import SiteFetcher
@@ -49,6 +50,7 @@ def _line(count: int) -> None:
         site.create([demo.root], targets, bin_bits=BIN_BITS)
         _fill(site, count - 1)
         site.set_current(Channel.STABLE, demo.bundle("demo-widget-1.0.0"))
+        site.set_catalogue(catalogue_of(demo))
         site.publish(unrehearsed=True)
         state = Path(folder) / "state"
         first, again = _check(site, demo, state), _check(site, demo, state)
@@ -71,9 +73,10 @@ def _line(count: int) -> None:
 
 
 def _check(site: Site, demo: DemoVendor, state: Path) -> tuple[int, int]:
-    """Bytes and requests of one look for the widget's newest release."""
+    """Bytes and requests of one look for newer products and for the widget's newest release."""
     fetcher = FolderFetcher(site.folder, demo.vendor.repository)
     client = UpdateSite(demo.vendor, demo.root, state, fetcher=cast(SiteFetcher, fetcher))
+    client.catalogue()
     client.offer("demo-widget", Channel.STABLE, None)
     return fetcher.sent_bytes, len(fetcher.asked)
 

@@ -18,6 +18,7 @@ from bundles.cli import main
 from bundles.demo.make import DemoVendor
 from bundles.site import Site
 from bundles.sitecheck import Checked, SiteCheck
+from tests.attacks.kit import catalogue_of
 from tests.hands.web import Page, Web, serve
 from updater.hands.host import Home
 from updater.words.errors import NetworkFailed, Usage
@@ -52,6 +53,19 @@ def test_a_good_host_has_no_findings_and_an_updater_finds_its_releases(
     assert found(checked) == []
     assert "byte ranges: as they must be" in checked.seen
     assert "demo-widget: an updater finds 1.1.0" in checked.seen
+
+
+def test_an_updater_takes_the_catalogue_that_the_host_shows(
+    web: Web, site: Site, demo_vendor: DemoVendor
+) -> None:
+    today = dataclasses.replace(site, now=datetime.now(UTC))
+    today.set_catalogue(catalogue_of(demo_vendor, 4))
+    today.publish()
+    del web.pages["/metadata/timestamp.json"]
+    assert "catalogue 4: an updater takes it" in check(web, demo_vendor).seen
+    (file,) = site.folder.glob("targets/stable/catalogue/*.current.dsse")
+    file.unlink()
+    assert any("an updater does not take the catalogue" in one for one in found(check(web, demo_vendor)))
 
 
 def test_a_timestamp_that_caches_may_keep_is_found(web: Web) -> None:

@@ -71,7 +71,7 @@ class AnySite(UpdateSite):
             target = client.get_targetinfo(name)
             if target is None:
                 raise NoSuchRelease(f"the site does not list {name!r}")
-            return self._download(client, target)
+            return self._download(client, target, "target")
 
 
 def _site(metadata: Path, url: str) -> AnySite:

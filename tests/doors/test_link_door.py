@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.kit import catalogue_of, own_site, show_catalogue, without_gadget
 from tests.desk import Desk, Said
 from tests.tools import need
 from updater.doors.cli import run
 from updater.hands.host import load_home
 from updater.hands.instance import listen
 from updater.hands.store import folder_of
-from updater.heads.links import Link, parse_code, parse_link, parse_page
+from updater.heads.links import Link, format_code, parse_code, parse_link, parse_page
 from updater.heads.registration import Drive, Surroundings
 from updater.words.facts import Channel
 
@@ -124,6 +125,22 @@ def test_a_link_for_a_product_of_nobody_says_so(outside: Outside) -> None:
     said = outside("--link", LINK.replace("widget", "wombat"))
     assert said.exit == 2
     assert "demo-wombat" in said.err
+
+
+@pytest.mark.parametrize("arguments", [("--link", LINK.replace("widget", "gadget")), ("CODE",)])
+def test_a_link_for_a_product_that_is_newer_than_the_program_leads_to_it(
+    arguments: tuple[str, ...], outside: Outside, desk: Desk, tmp_path: Path
+) -> None:
+    desk.change_vendor(without_gadget)
+    desk.plug_in("demo-gadget")
+    vendor = desk.published.vendor
+    code = format_code(Link(product="demo-gadget", channel=Channel.STABLE, version=None), 2)
+    with own_site(desk.published, tmp_path) as site:
+        show_catalogue(vendor, site, catalogue_of(vendor))
+        said = outside(*(code if one == "CODE" else one for one in arguments), stdin="y\n")
+    assert said.exit == 0, said.err
+    assert "(stable) for Demo Gadget" in said.err
+    assert desk.holds("demo-gadget-1.1.0")
 
 
 def test_a_link_is_not_opened_with_an_administrators_rights(

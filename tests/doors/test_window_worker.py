@@ -11,6 +11,7 @@ from zipfile import is_zipfile
 
 import pytest
 
+from tests.attacks.kit import catalogue_of, own_site, show_catalogue, without_gadget
 from tests.desk import Desk
 from tests.hands.web import Page
 from updater.doors.cli import run
@@ -35,11 +36,14 @@ from updater.doors.window.state import (
     Wanted,
     WantedKind,
 )
-from updater.doors.window.worker import BLIND, Worker
+from updater.doors.window.texts import ADVICE_NEW_PRODUCT, say
+from updater.doors.window.worker import ALONE, BLIND, Worker
+from updater.heads.links import Link, format_code
 from updater.heads.report import Receipt
 from updater.story.job import Hands
 from updater.words.errors import StorageFailed
 from updater.words.events import Progressed, Step
+from updater.words.facts import Channel
 
 
 class Bench:
@@ -305,3 +309,56 @@ def test_where_there_is_no_display_there_is_no_window(
     assert run([]) == 2
     assert "no window can be opened" in capsys.readouterr().err
     assert run(["--link", "no-link"]) == 2
+
+
+# -- products that are newer than the program ------------------------------------------------------------
+
+
+@pytest.fixture
+def old(bench: Bench, tmp_path: Path) -> Iterator[Bench]:
+    """The window of an updater from before the gadget was made; the site has a catalogue with it."""
+    bench.desk.change_vendor(without_gadget)
+    bench.desk.plug_in("demo-gadget")
+    vendor = bench.desk.published.vendor
+    with own_site(bench.desk.published, tmp_path) as site:
+        show_catalogue(vendor, site, catalogue_of(vendor))
+        yield bench
+
+
+def test_who_waits_alone_for_a_while_is_shown_a_product_that_is_new(old: Bench) -> None:
+    asked = len(old.desk.published.web.asked)
+    for _ in range(ALONE - 1):
+        old.worker.look()
+    assert len(old.desk.published.web.asked) == asked
+    old.worker.look()
+    old.worker.look()
+    (seen,) = old.told[-1].seen  # type: ignore[union-attr]
+    assert (seen.title, seen.version) == ("Demo Gadget", "1.0.0")
+    assert isinstance(old.prepare(), Offered)
+    assert old.perform() == Finished(1, True, "Demo Gadget", "1.1.0")
+
+
+def test_the_site_is_asked_for_new_products_once_and_its_silence_is_nothing(old: Bench) -> None:
+    old.desk.published.web.folder = None
+    old.desk.published.web.asked.clear()
+    for _ in range(3 * ALONE):
+        old.worker.look()
+    assert len(old.desk.published.web.asked) <= 2
+    assert [type(one) for one in old.told] == [Looked]
+
+
+def test_whose_site_speaks_of_what_only_a_newer_program_knows_is_told_to_ask_for_that(
+    old: Bench, tmp_path: Path
+) -> None:
+    vendor = old.desk.published.vendor
+    assert old.desk.published.web.folder
+    show_catalogue(vendor, old.desk.published.web.folder, catalogue_of(vendor, 2, min_tool="99.0.0"))
+    for _ in range(ALONE + 1):
+        old.worker.look()
+    assert "needs updater 99.0.0 or newer" in old.lines
+    assert say(ADVICE_NEW_PRODUCT, vendor="Demo Instruments") in old.told[-1].advice  # type: ignore[union-attr]
+
+
+def test_a_typed_code_of_a_new_product_is_understood(old: Bench) -> None:
+    code = format_code(Link(product="demo-gadget", channel=Channel.STABLE, version=None), 2)
+    assert isinstance(old.prepare(Wanted(WantedKind.ENTERED, code)), Offered)

@@ -15,7 +15,14 @@ import tempfile
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
-LARGEST_BYTES = {"container": 16_384, "manifest": 8_192, "envelope": 8_192, "link": 256, "layout": 512}
+LARGEST_BYTES = {
+    "container": 16_384,
+    "manifest": 8_192,
+    "catalogue": 8_192,
+    "envelope": 8_192,
+    "link": 256,
+    "layout": 512,
+}
 MOST_KEPT = 40
 """New inputs of one run, the smallest."""
 _EXECUTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)")

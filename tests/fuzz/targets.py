@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bundles.firmware import read_firmware
 from updater.heads.announced import parse_announced
+from updater.heads.catalogue import parse_catalogue
 from updater.heads.container import read_container, write_container
 from updater.heads.dfu.layout import MAX_SECTORS, parse_layout
 from updater.heads.dfu.words import ProtocolError
@@ -29,6 +30,7 @@ from updater.heads.manifest import (
     parse_manifest,
     strict_json,
 )
+from updater.heads.silicon import the_table
 from updater.heads.trust import format_envelope, parse_envelope
 from updater.heads.what import link_in_shortcut
 from updater.words.errors import NotTrusted, Refused, Usage
@@ -71,6 +73,17 @@ def manifest(data: bytes) -> bool:
             assert 0x0800_0000 <= part.address < part.end <= 0x08FF_F000
             assert part.address >= ends[-1]
             ends.append(part.end)
+    return True
+
+
+def catalogue(data: bytes) -> bool:
+    """Accepted: it is canonical, and its products can be told from each other."""
+    try:
+        read = parse_catalogue(data, chips=the_table().chip_ids)
+    except (NotTrusted, Refused):
+        return False
+    assert canonical_json(json.loads(data)) == data
+    assert len({one.id for one in read.products}) == len({one.number for one in read.products})
     return True
 
 
@@ -169,6 +182,7 @@ TARGETS: dict[str, Target] = {
     "container": container,
     "json": strict,
     "manifest": manifest,
+    "catalogue": catalogue,
     "envelope": envelope,
     "announced": announced,
     "link": link,

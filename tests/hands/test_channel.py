@@ -18,6 +18,7 @@ from tuf.api.metadata import Metadata, Root
 
 from bundles.demo.make import DemoVendor
 from bundles.site import BIN_BITS, Site
+from tests.attacks.kit import catalogue_of
 from tests.fat import knows_no_links
 from tests.hands.web import LOGIN_PAGE, Page, Web, serve
 from updater.hands.channel import UpdateSite, require_as_offered
@@ -335,11 +336,24 @@ def test_a_first_look_at_a_full_size_site_stays_small(
     targets = (demo_vendor.site / "metadata/1.targets.json").read_bytes()
     publisher.create([demo_vendor.root], targets, bin_bits=BIN_BITS)
     publisher.set_current(Channel.STABLE, demo_vendor.bundle("demo-widget-1.1.0"))
+    data = catalogue_of(demo_vendor)
+    publisher.set_catalogue(data)
     publisher.publish(unrehearsed=True)
     site = UpdateSite(vendor, demo_vendor.root, tmp_path / "state")
     assert site.offer("demo-widget", Channel.STABLE, None).version == Version(1, 1, 0)
     assert len(web.asked) == 6
+    assert site.catalogue() == data
+    assert len(web.asked) == 8
     assert web.sent_bytes < 25_000
+    web.asked.clear()
+    again = UpdateSite(vendor, demo_vendor.root, tmp_path / "state")
+    assert again.catalogue() == data
+    assert again.offer("demo-widget", Channel.STABLE, None).version == Version(1, 1, 0)
+    assert len(web.asked) == 2
+
+
+def test_a_site_without_a_catalogue_has_none_and_that_is_no_error(site: UpdateSite) -> None:
+    assert site.catalogue() is None
 
 
 @pytest.fixture

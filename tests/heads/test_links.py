@@ -101,6 +101,7 @@ GOOD = "acme-fw://v1/demo-widget/stable/3.4.1"
         pytest.param("acme-fw://v1/demo-widget/engineering/3.4.1", id="engineering channel"),
         pytest.param("acme-fw://v1/-demo/stable/3.4.1", id="product that looks like an option"),
         pytest.param("acme-fw://v1/" + "a" * 33 + "/stable/3.4.1", id="long product"),
+        pytest.param("acme-fw://v1/catalogue/stable/latest", id="what is no product"),
         pytest.param("acme-fw://v1/demo%2Dwidget/stable/3.4.1", id="percent"),
         pytest.param("acme-fw://v2/demo-widget/stable/3.4.1", id="other grammar version"),
         pytest.param("acme-fw:v1/demo-widget/stable/3.4.1", id="no slashes"),

@@ -53,7 +53,10 @@ class Stage:
         self._open = threading.Event()
         self.reached = threading.Event()
         self.app = App(
-            self.hands, first_state(wanted), speak=catalogue([language]), taste=Taste(dark=dark, plain=plain)
+            self.hands,
+            first_state(wanted, load_home().vendor),
+            speak=catalogue([language]),
+            taste=Taste(dark=dark, plain=plain),
         )
         self._tell = self.app.worker._tell
         self.app.worker._tell = self._gated

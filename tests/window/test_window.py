@@ -21,6 +21,7 @@ from updater.doors.window.app import App, WindowFailed
 from updater.doors.window.catalogue import catalogue
 from updater.doors.window.state import Action, Scene, Wanted, WantedKind
 from updater.hands.desktop import Taste
+from updater.hands.host import load_home
 from updater.lab.shelf import remove_board
 from updater.words.events import Step
 
@@ -114,7 +115,7 @@ def test_a_mistake_in_the_window_ends_it_and_comes_out(desk: Desk, monkeypatch: 
     def faulty(_page: object) -> None:
         raise OSError(28, "a fault")
 
-    app = App(desk.hands, first_state(Wanted()), speak=catalogue(["en"]), taste=Taste())
+    app = App(desk.hands, first_state(Wanted(), load_home().vendor), speak=catalogue(["en"]), taste=Taste())
     monkeypatch.setattr(app.view, "show", faulty)
     with pytest.raises(WindowFailed, match="a fault"):
         app.run(desk.state)

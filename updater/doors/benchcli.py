@@ -68,7 +68,7 @@ def install_every(args: argparse.Namespace, hands: Hands, face: Face, request: R
 
 def _station(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
     from updater.doors.benchconsole import Paper, station
-    from updater.doors.console import request_for, with_options
+    from updater.doors.console import knowing_code, request_for, with_options
     from updater.doors.laneface import lanes_face
     from updater.hands.host import lab_folder
     from updater.heads.tally import LABEL
@@ -76,6 +76,7 @@ def _station(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
     if lab_folder(args.lab) and args.real_time is None and args.boards is None:
         args.real_time = 1.0  # boards come and go while time passes
     with hands(args) as made:
+        made = knowing_code(made, args.what, face.emit)
         request = request_for(args.what, made.home.vendor)
         request = with_options(request, device=None, as_product=args.as_product, again=args.again)
         paper = Paper(

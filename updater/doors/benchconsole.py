@@ -14,6 +14,7 @@ from updater.hands.host import today
 from updater.hands.receiptbook import ReceiptBook, open_receipt_book
 from updater.heads.report import receipt_line
 from updater.heads.tally import board_line, board_row, check_label, label_text
+from updater.story.catalogue import newest_if_any
 from updater.story.job import Hands, Prepared, Request
 from updater.story.lanes import Outcome, gravest, perform_every, prepare_every
 from updater.story.station import LOOK_EVERY_MS, Station
@@ -33,6 +34,7 @@ def install_every(
     hands: Hands, face: Face, lanes: LanesFace, request: Request, paper: Paper, *, yes: bool, dry: bool
 ) -> int:
     """`updater install --all`: one question for all devices, then a lane for each of them."""
+    hands = _with_newest(hands, request, face)
     with _clerk(hands, face, lanes, paper) as clerk:
         every = prepare_every(hands, request, lanes.hear)
         ready = {port: one for port, one in every.items() if isinstance(one, Prepared)}
@@ -65,6 +67,7 @@ def station(
     `boards`: end by itself after so many.
     """
     check_may_write(hands)
+    hands = _with_newest(hands, request, face)
     with _clerk(hands, face, lanes, paper) as clerk, hands.bus.clock.together():
         bench = Station(hands, request, lanes.hear)
         face.confirm("Update every device that is plugged in from now on?", yes=yes)
@@ -84,6 +87,13 @@ def station(
                     bench.stop()
                 left = 0
         return clerk.tally()
+
+
+def _with_newest(hands: Hands, request: Request, face: Face) -> Hands:
+    """Once for all boards; for a file the site is not asked, and without it they go on as they are."""
+    if hands.home.doubt:
+        face.say(f"Note: {hands.home.doubt}")
+    return hands if request.data is not None else newest_if_any(hands, face.emit)
 
 
 def _unchanged(hands: Hands, prepared: Prepared) -> Outcome:

@@ -16,6 +16,7 @@ from updater.doors.benchcli import add_options as add_bench_options
 from updater.doors.benchcli import add_parser as add_station
 from updater.doors.benchcli import install_every
 from updater.doors.equipment import hands_of, surroundings_of
+from updater.doors.knownhome import known_home
 from updater.doors.labcli import add_parsers as add_virtual
 from updater.doors.labcli import has_lab
 from updater.doors.linkcli import add_parser as add_links
@@ -236,9 +237,10 @@ def _check(args: argparse.Namespace, face: Face) -> int:
 
 
 def _install(args: argparse.Namespace, face: Face) -> int:
-    from updater.doors.console import install, request_for, with_options
+    from updater.doors.console import install, knowing_code, request_for, with_options
 
     with hands_of(args) as hands:
+        hands = knowing_code(hands, args.what, face.emit)
         request = request_for(args.what, hands.home.vendor)
         request = with_options(request, device=args.device, as_product=args.as_product, again=args.again)
         if args.all:
@@ -273,14 +275,13 @@ def _verify(args: argparse.Namespace, face: Face) -> int:
 
 def _link(args: argparse.Namespace, face: Face) -> int:
     from updater.doors.console import show_link
-    from updater.hands.host import load_home
     from updater.words.facts import Channel, parse_version
 
     try:
         version = parse_version(args.release) if args.release else None
     except ValueError as error:
         raise Usage(f"{args.release!r} is not a version", advice="A version looks like 1.2.3.") from error
-    return show_link(load_home(), face, args.product, Channel(args.channel), version)
+    return show_link(known_home(args.state), face, args.product, Channel(args.channel), version)
 
 
 def _report(args: argparse.Namespace, face: Face) -> int:

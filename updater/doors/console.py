@@ -22,6 +22,7 @@ from updater.heads.links import (
     format_link,
     format_page,
     is_code,
+    number_in,
     parse_code,
     parse_link,
     parse_page,
@@ -31,14 +32,16 @@ from updater.heads.report import Line, Receipt, diagnosis_line, offer_line, rece
 from updater.heads.udev import rules_file, rules_text
 from updater.heads.vendor import Vendor
 from updater.heads.what import SHORTCUT_LIMIT_BYTES, is_bundle, is_shortcut, link_in_shortcut, tidy
+from updater.story.catalogue import newest_if_any
 from updater.story.checkup import Surroundings, examine_at
 from updater.story.devices import look_around, no_device, product_of
 from updater.story.dossier import as_text, as_zip, newest_transcript, report_parts, write_report
 from updater.story.job import Hands, Prepared, Request
 from updater.story.offers import offer_for
 from updater.story.supply import remember
-from updater.story.update import check_may_write, dry_run, find_device, perform, prepare
+from updater.story.update import check_may_write, dry_run, find_with_newest, perform, prepare
 from updater.words.errors import Cancelled, DeviceIs, NotConfirmed, StorageFailed, Usage
+from updater.words.events import Emit
 from updater.words.facts import Channel, parse_version
 
 BUNDLE_LIMIT_BYTES = 64 * 1024 * 1024
@@ -47,6 +50,8 @@ IN_PLACE = "The bytes are in place. Unplug the device and plug it in again."
 
 def show_devices(hands: Hands, face: Face, *, explain: bool) -> int:
     """`updater devices`: who is connected, and how we know."""
+    if hands.home.doubt:
+        face.say(f"Note: {hands.home.doubt}")
     vendor, journals = hands.home.vendor, hands.store.journals()
     found = look_around(hands.bus, vendor, hands.silicon, journals)
     if not found:
@@ -57,7 +62,7 @@ def show_devices(hands: Hands, face: Face, *, explain: bool) -> int:
 
 def check(hands: Hands, face: Face, request: Request) -> int:
     """`updater check`: is there a release for the connected device?"""
-    one = find_device(hands, request)
+    hands, one = find_with_newest(hands, request, face.emit)
     product = product_of(one.facts, hands.home.vendor).id
     found = offer_for(hands, request, product, one.facts)
     offer = found.offer if found else None
@@ -168,6 +173,12 @@ def _fix_driver(where: Surroundings, face: Face) -> None:
     face.say(f"The driver package of {where.home.vendor.name} would be installed: {names}")
     face.confirm("Install it? Windows asks for your permission.")
     face.say(install_driver(where.home, where.store.folder.parent / DRIVER_FOLDER))
+
+
+def knowing_code(hands: Hands, what: str | None, emit: Emit) -> Hands:
+    """The hands; where WHAT is a short code of a product that they do not know, with the site's catalogue."""
+    known = (None, *hands.home.vendor.numbers)
+    return hands if number_in(what or "") in known else newest_if_any(hands, emit)
 
 
 def request_for(what: str | None, vendor: Vendor) -> Request:

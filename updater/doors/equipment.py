@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from updater.doors.knownhome import known_home
 from updater.doors.labcli import has_lab
 from updater.words.errors import Usage
 
@@ -28,6 +29,7 @@ def hands_of(args: argparse.Namespace) -> Iterator[Hands]:
     from updater.hands.usbio import Bus
     from updater.heads.drivers import NoDriversNeeded
     from updater.heads.silicon import the_table
+    from updater.story.catalogue import with_kept
     from updater.story.job import Hands
 
     home = load_home()
@@ -35,11 +37,12 @@ def hands_of(args: argparse.Namespace) -> Iterator[Hands]:
         open_store(state_folder(args.state), home.embedded_root) as store,
         _lab_at(lab_folder(args.lab), getattr(args, "real_time", None)) as lab,
     ):
+        site = UpdateSite(home.vendor, home.embedded_root, store.channel_folder)
         yield Hands(
             bus=Bus(lab.backend, lab.clock, lab.serial_ports) if lab else Bus(),
-            site=UpdateSite(home.vendor, home.embedded_root, store.channel_folder),
+            site=site,
             store=store,
-            home=home,
+            home=with_kept(home, store, site),
             silicon=the_table(),
             now=today(),
             drivers=NoDriversNeeded() if lab else ComputersDrivers(),
@@ -52,7 +55,7 @@ def hands_of(args: argparse.Namespace) -> Iterator[Hands]:
 def surroundings_of(args: argparse.Namespace) -> Iterator[Surroundings]:
     """For what must work where USB or the state folder does not, or while another updater is at work."""
     from updater.hands.channel import ask_site
-    from updater.hands.host import lab_folder, load_home, state_folder, today
+    from updater.hands.host import lab_folder, state_folder, today
     from updater.hands.osfacts import ComputersDrivers
     from updater.hands.store import peek_store
     from updater.hands.usbio import Bus
@@ -61,7 +64,7 @@ def surroundings_of(args: argparse.Namespace) -> Iterator[Surroundings]:
     from updater.story.checkup import Surroundings
     from updater.story.devices import look_around
 
-    home = load_home()
+    home = known_home(args.state)
     store = peek_store(state_folder(args.state), home.embedded_root)
     with _lab_at(lab_folder(args.lab), args.real_time) as lab:
 

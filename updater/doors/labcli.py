@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from updater.doors.knownhome import known_home
 from updater.doors.otpcli import Parser
 from updater.words.errors import Usage
 
@@ -51,15 +53,15 @@ def _lab(args: argparse.Namespace, _face: Face) -> int:
     folder = lab_folder(args.lab)
     if folder is None:
         raise Usage("which lab?", advice="Name its folder: updater --lab DIR lab ..., or set UPDATER_LAB.")
-    return run(args, folder, vendor=Vendor(find_product=_lab_product, find_firmware=_lab_firmware))
+    find_product = partial(_lab_product, args.state)
+    return run(args, folder, vendor=Vendor(find_product=find_product, find_firmware=_lab_firmware))
 
 
-def _lab_product(name: str | None, chip: str, hardware: str | None) -> LabProduct | None:
+def _lab_product(state: str | None, name: str | None, chip: str, hardware: str | None) -> LabProduct | None:
     """The vendor's product as a virtual board plays it; without a name the first made with this chip."""
     from updater.demo.plays import plays
-    from updater.hands.host import load_home
 
-    vendor = load_home().vendor
+    vendor = known_home(state).vendor
     product = next(
         (one for one in vendor.products if name == one.id or (not name and chip in one.chips)), None
     )

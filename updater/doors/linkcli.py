@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from updater.doors.knownhome import known_home
 from updater.doors.otpcli import MakeHands, Parser
-from updater.words.errors import Refused, Usage
+from updater.words.errors import Refused, UpdaterError, Usage
 
 if TYPE_CHECKING:
     from updater.doors.terminal import Face
@@ -68,20 +69,19 @@ def _own_name(hands: MakeHands) -> argparse.Namespace | None:
 
     if not is_frozen():
         return None
-    from updater.hands.host import load_home
     from updater.heads.what import what_from_filename
 
-    home = load_home()
+    home = known_home(None)
     link = what_from_filename(Path(sys.executable).name, home.vendor.numbers)
     return _namespace(lambda args, face: _select(link, home, args, face, hands)) if link else None
 
 
 def _open_link(text: str, args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
     """A link that somebody clicked: only a link, never a file or an option; the question is always asked."""
-    from updater.hands.host import is_elevated, load_home
+    from updater.hands.host import is_elevated
     from updater.heads.links import parse_link
 
-    home = load_home()
+    home = known_home(args.state)
     link = parse_link(text, home.vendor.link.scheme)
     if is_elevated():
         raise Refused(
@@ -95,15 +95,31 @@ def _open(what: str, args: argparse.Namespace, face: Face, hands: MakeHands) -> 
     """A link, a page or a code goes the way of a clicked link; a file is never handed over."""
     from updater.doors.console import install, link_of, request_for
     from updater.doors.window import NoWindow, Wanted, WantedKind, open_window
-    from updater.hands.host import load_home
 
-    home = load_home()
+    home = _home_for(what, args, face, hands)
     if link := link_of(what, home.vendor):
         return _select(link, home, args, face, hands)
     with suppress(NoWindow):
         return open_window(args, hands, Wanted(WantedKind.FILE, what))
     with hands(args) as made:
         return install(made, face, request_for(what, home.vendor), yes=False)
+
+
+def _home_for(what: str, args: argparse.Namespace, face: Face, hands: MakeHands) -> Home:
+    """With the update site's newest products, where this is a code of a product that is not known here."""
+    from updater.heads.links import number_in
+
+    home = known_home(args.state)
+    return home if number_in(what) in (None, *home.vendor.numbers) else _newest_home(home, args, face, hands)
+
+
+def _newest_home(home: Home, args: argparse.Namespace, face: Face, hands: MakeHands) -> Home:
+    """With the update site's newest products, if it can be asked: whoever goes on says what is not known."""
+    from updater.story.catalogue import newest_if_any
+
+    with suppress(UpdaterError), hands(args) as made:
+        return newest_if_any(made, face.emit).home
+    return home
 
 
 def _select(link: Link, home: Home, args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
@@ -119,6 +135,8 @@ def _select(link: Link, home: Home, args: argparse.Namespace, face: Face, hands:
         return 0
     with suppress(NoWindow):
         return open_window(args, hands, Wanted(WantedKind.LINK, link.tokens))
+    if home.vendor.product(link.product) is None:
+        home = _newest_home(home, args, face, hands)
     selected(link, home.vendor, face)
     with hands(args) as made:
         return install(made, face, request_of(link), yes=False)

@@ -33,8 +33,10 @@ from tuf.ngclient.updater import Updater
 
 from updater.hands.fetch import CertificateRefused, FileChanged, LoginPage, ProxyFailed, SiteFetcher
 from updater.heads.announced import Announced, parse_announced
+from updater.heads.catalogue import TARGET_PATH
 from updater.heads.doctor import Site
 from updater.heads.manifest import Manifest
+from updater.heads.trust import ENVELOPE_LIMIT_BYTES
 from updater.heads.vendor import Vendor
 from updater.words.errors import NetworkFailed, NoSuchRelease, NotTrusted, StorageFailed, TlsFailed
 from updater.words.events import Emit, Progressed, Step, StepDone, StepStarted
@@ -92,6 +94,24 @@ class UpdateSite:
             raise NoSuchRelease(f"{self._vendor.name} does not offer {which} {product!r} in {channel}")
         return _offer(target, product, channel, version)
 
+    def look(self) -> None:
+        """See what the site's present state is; every other method does so by itself."""
+        with _in_our_words(), self._refreshed():
+            pass
+
+    def catalogue(self) -> bytes | None:
+        """The catalogue of products that the site lists, exactly the bytes that its metadata names.
+
+        None where it lists none. Not yet through the gate.
+        """
+        with _in_our_words(), self._refreshed() as client:
+            target = client.get_targetinfo(TARGET_PATH)
+            if target is None:
+                return None
+            if target.length > ENVELOPE_LIMIT_BYTES or "sha256" not in target.hashes:
+                raise NotTrusted(f"the update site's entry {target.path} is not one of a catalogue")
+            return self._download(client, target, "catalogue.dsse")
+
     def download(self, offer: Offer, emit: Emit) -> bytes:
         """The bytes of an offer, exactly those that the site's metadata names. Not yet through the gate."""
         began = time.monotonic()
@@ -103,7 +123,7 @@ class UpdateSite:
             fetcher = self._site_fetcher()
             fetcher.progress = lambda done: emit(Progressed(Step.DOWNLOAD, min(done, offer.length)))
             try:
-                data = self._download(client, target)
+                data = self._download(client, target, "bundle.fwb")
             finally:
                 fetcher.progress = lambda _done: None
         emit(StepDone(Step.DOWNLOAD, round((time.monotonic() - began) * 1000)))
@@ -132,9 +152,9 @@ class UpdateSite:
             for root in chain:
                 _write_changed(folder / f"{Metadata[Root].from_bytes(root).signed.version}.root.json", root)
 
-    def _download(self, client: Updater, target: TargetFile) -> bytes:
+    def _download(self, client: Updater, target: TargetFile, name: str) -> bytes:
         """Download, with one clean second try; then read the file again and compare, it lay on a disk."""
-        file = self._folder / "downloads" / "bundle.fwb"
+        file = self._folder / "downloads" / name
         kept = client.find_cached_target(target, str(file))
         if kept is None:
             try:

@@ -22,11 +22,15 @@ class Home:
     """Whose updater this is: the vendor's description and the root of trust that came with the program.
 
     `driver` are the files of a signed WinUSB package for the bootloader, where the vendor supplies one.
+    `own` is the description that came with the program, where `vendor` has products of a signed catalogue
+    (`story.catalogue`); `doubt` says why one that was kept does not count.
     """
 
     vendor: Vendor
     embedded_root: bytes
     driver: tuple[tuple[str, bytes], ...] = ()
+    own: Vendor | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,17 @@ class Store:
                 envelopes.append(path.read_bytes())
         return tuple(envelopes)
 
+    def keep_catalogue(self, envelope: bytes) -> None:
+        """Keep the signed catalogue of products. Raises `StorageFailed`."""
+        self._write(self.folder / "catalogue.dsse", envelope)
+
+    def catalogue(self) -> bytes | None:
+        """The signed catalogue that was kept; believed only when it verifies again."""
+        try:
+            return (self.folder / "catalogue.dsse").read_bytes()
+        except OSError:
+            return None
+
     def keep_withdrawn(self, product: str, channel: str, versions: Sequence[str]) -> None:
         """Remember which versions the site says it has withdrawn. Raises `StorageFailed`."""
         path = self.folder / "withdrawn" / f"{channel}-{product}.json"

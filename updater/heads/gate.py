@@ -7,16 +7,27 @@ is parsed and the images are compared with it. The same door for a download, a f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
+from updater.heads.catalogue import Catalogue, parse_catalogue, version_in
 from updater.heads.container import ENVELOPE, images_of, roots_of, view_container
 from updater.heads.manifest import Bundle, Manifest, parse_manifest
-from updater.heads.trust import Root, RootChain, verify_envelope, walk_roots
+from updater.heads.trust import CATALOGUE_TYPE, Root, RootChain, verify_envelope, walk_roots
 from updater.words.errors import NotTrusted, UpdaterError
 
-__all__ = ["Bundle", "Root", "RootChain", "verify_bundle", "verify_evidence", "walk_roots"]
+__all__ = [
+    "Bundle",
+    "Catalogue",
+    "Root",
+    "RootChain",
+    "catalogue_version_in",
+    "verify_bundle",
+    "verify_catalogue",
+    "verify_evidence",
+    "walk_roots",
+]
 
 
 def verify_bundle(
@@ -55,6 +66,30 @@ def verify_evidence(envelope: bytes, root: Root) -> Manifest | None:
         return parse_manifest(verify_envelope(root, envelope).payload)
     except UpdaterError:
         return None
+
+
+def verify_catalogue(
+    envelope: bytes, *, embedded_root: bytes, known_roots: Sequence[bytes] = (), chips: Collection[str]
+) -> Catalogue:
+    """The catalogue in a signed envelope, whether it was just fetched or lay in the state folder.
+
+    The same keys and threshold as for a bundle, and a payload type of its own. It brings no roots: those that
+    are known count. `chips` are the ids of the silicon table's rows. Raises `NotTrusted` or `Refused`.
+    """
+    root = walk_roots(embedded_root, known_roots).root
+    return parse_catalogue(verify_envelope(root, envelope, CATALOGUE_TYPE).payload, chips=chips)
+
+
+def catalogue_version_in(envelope: bytes, *, embedded_root: bytes, known_roots: Sequence[bytes]) -> int:
+    """Of which version a kept catalogue is, also where only a newer updater knows its words.
+
+    0 where it proves nothing (any more).
+    """
+    try:
+        root = walk_roots(embedded_root, known_roots).root
+        return version_in(verify_envelope(root, envelope, CATALOGUE_TYPE).payload)
+    except UpdaterError:
+        return 0
 
 
 def _compare(manifest: Manifest, files: Mapping[str, memoryview]) -> None:

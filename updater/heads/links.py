@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from semver import Version
 
 from updater.words.errors import Usage
-from updater.words.facts import Channel, parse_version
+from updater.words.facts import RESERVED_PRODUCT, Channel, parse_version
 
 LINK_LIMIT_CHARS = 120
 LATEST = "latest"
 
 _TOKENS_RULE = (
-    r"(?P<product>[a-z0-9][a-z0-9-]{0,31})/(?P<channel>stable|beta)/"
+    rf"(?P<product>(?!{RESERVED_PRODUCT}/)[a-z0-9][a-z0-9-]{{0,31}})/(?P<channel>stable|beta)/"
     r"(?P<version>latest|[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5})"
 )
 _TOKENS = re.compile(_TOKENS_RULE, re.ASCII)
@@ -113,11 +113,15 @@ def parse_code(text: str, products: Mapping[int, str]) -> Link:
 
 def is_code(text: str) -> bool:
     """Whether this is a short code, written without a mistake, whoever's product it is for."""
+    return number_in(text) is not None
+
+
+def number_in(text: str) -> int | None:
+    """The product number in a short code, whether there is such a product or not; None for another text."""
     try:
-        _decode(text)
+        return _decode(text)[0]
     except Usage:
-        return False
-    return True
+        return None
 
 
 def _decode(text: str) -> tuple[int, Channel, Version | None]:

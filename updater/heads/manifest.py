@@ -20,7 +20,7 @@ from semver import Version
 
 from updater import __version__
 from updater.words.errors import NotTrusted, Refused
-from updater.words.facts import Channel, Segment, parse_version
+from updater.words.facts import RESERVED_PRODUCT, Channel, Segment, parse_version
 
 SCHEMA = 1
 PAYLOAD_LIMIT_BYTES = 128 * 1024
@@ -172,7 +172,7 @@ def parse_manifest(payload: bytes) -> Manifest:
     value = strict_json(payload, limit=PAYLOAD_LIMIT_BYTES)
     if not isinstance(value, dict):
         raise NotTrusted("the signed description is not a manifest")
-    _refuse_what_is_for_a_newer_updater(value)
+    refuse_what_is_for_a_newer_updater(value, "this update", "and open the update with that")
     try:
         manifest = msgspec.convert(value, Manifest, dec_hook=_decode_version)
     except msgspec.ValidationError as error:
@@ -198,9 +198,11 @@ def wrong_with(manifest: Manifest) -> str | None:
     )
     if repeated:
         return repeated
+    if manifest.product == RESERVED_PRODUCT:
+        return f"{RESERVED_PRODUCT!r} is a reserved word and no product"
     if Channel.ENGINEERING in manifest.channels and len(manifest.channels) > 1:
         return "an engineering build cannot be in another channel too"
-    if reason := _undisplayable(manifest.notes):
+    if reason := undisplayable(manifest.notes):
         return f"notes: {reason}"
     for image in manifest.images:
         if wrong := _wrong_with_segments(image):
@@ -232,7 +234,7 @@ def _repeats(field: str, values: Any) -> str | None:
     return f"{field} says something twice" if len(set(values)) != len(values) else None
 
 
-def _undisplayable(text: str) -> str | None:
+def undisplayable(text: str) -> str | None:
     """Why a text must not reach a dialog: it could look like something else there."""
     if unicodedata.normalize("NFC", text) != text:
         return "the text is not in Unicode NFC"
@@ -261,8 +263,11 @@ def _check(value: Any, *, depth: int) -> None:
                 _check(value[child], depth=depth + 1)
 
 
-def _refuse_what_is_for_a_newer_updater(value: dict[str, Any]) -> None:
-    """Schemas to come keep `schema` and `min_tool`, so that an old updater can say what is missing."""
+def refuse_what_is_for_a_newer_updater(value: dict[str, Any], what: str, then: str) -> None:
+    """Schemas to come keep `schema` and `min_tool`, so that an old updater can say what is missing.
+
+    `what` is meant, and what a person does `then`, with the newest updater. Raises `Refused`.
+    """
     schema, needed = value.get("schema"), value.get("min_tool")
     try:
         min_tool = parse_version(needed) if isinstance(needed, str) else None
@@ -272,8 +277,8 @@ def _refuse_what_is_for_a_newer_updater(value: dict[str, Any]) -> None:
     if newer_schema or (min_tool is not None and min_tool > Version.parse(__version__)):
         wanted = f"updater {min_tool} or newer" if min_tool is not None else "a newer updater"
         raise Refused(
-            f"this update needs {wanted}; this is updater {__version__}",
-            advice="Get the newest updater from the vendor, and open the update with that.",
+            f"{what} needs {wanted}; this is updater {__version__}",
+            advice=f"Get the newest updater from the vendor, {then}.",
         )
 
 

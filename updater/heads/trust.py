@@ -22,6 +22,8 @@ from tuf.api.metadata import Metadata, Root
 from updater.words.errors import NotTrusted
 
 __all__ = [
+    "CATALOGUE_TYPE",
+    "ENVELOPE_LIMIT_BYTES",
     "NAME_FIELD",
     "PAYLOAD_TYPE",
     "Envelope",
@@ -35,6 +37,8 @@ __all__ = [
 ]
 
 PAYLOAD_TYPE = "application/vnd.stm32-field-updater.manifest.v1+json"
+CATALOGUE_TYPE = "application/vnd.stm32-field-updater.catalogue.v1+json"
+_SAID = {PAYLOAD_TYPE: "update", CATALOGUE_TYPE: "catalogue"}
 RELEASE_ROLE = "targets"
 NAME_FIELD = "x-name"
 """The field of a key in root metadata that names whose it is."""
@@ -117,23 +121,24 @@ def walk_roots(embedded: bytes, candidates: Iterable[bytes]) -> RootChain:
     return RootChain(root=current.signed, versions=tuple(versions))
 
 
-def verify_envelope(root: Root, envelope: bytes) -> VerifiedPayload:
+def verify_envelope(root: Root, envelope: bytes, payload_type: str = PAYLOAD_TYPE) -> VerifiedPayload:
     """The payload of a DSSE envelope that a threshold of the root's release keys has signed.
 
+    Only of this `payload_type`, which is inside the signature: what was signed as one is not read as another.
     Signatures by other keys and wrong signatures do not count and do no harm.
 
     Raises `NotTrusted` otherwise; the message says how many signatures counted.
     """
-    parsed = parse_envelope(envelope)
-    if parsed.payload_type != PAYLOAD_TYPE:
+    parsed, said = parse_envelope(envelope), _SAID[payload_type]
+    if parsed.payload_type != payload_type:
         raise NotTrusted(f"the signed content is of another kind: {parsed.payload_type[:80]!r}")
     try:
         result = root.get_verification_result(RELEASE_ROLE, parsed.pae(), parsed.signatures)
     except (SecuresystemslibError, RepositoryError, ValueError) as error:
-        raise NotTrusted("the signatures of this update cannot be checked") from error
+        raise NotTrusted(f"the signatures of this {said} cannot be checked") from error
     if not result.verified:
         raise NotTrusted(
-            f"the update carries {len(result.signed)} of the {result.threshold} release signatures "
+            f"the {said} carries {len(result.signed)} of the {result.threshold} release signatures "
             f"that it needs (by the keys of root {root.version})"
         )
     names = sorted(_name_of(keyid, key.unrecognized_fields) for keyid, key in result.signed.items())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -14,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from updater.words.errors import Usage
+from updater.words.facts import RESERVED_PRODUCT
 
 ProductId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,15}\Z")]
 Hardware = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,7}\Z")]
@@ -24,6 +26,8 @@ Address = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
 Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
 HexBytes = Annotated[str, Meta(pattern=r"\A[0-9A-Fa-f]{2}( ?[0-9A-Fa-f]{2})*\Z", max_length=1024)]
 LineText = Annotated[str, Meta(min_length=1, max_length=256)]
+CatalogueVersion = Annotated[int, Meta(ge=1, le=0xFFFF_FFFF)]
+ToolVersion = Annotated[str, Meta(pattern=r"\A[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5}\Z")]
 
 _REPOSITORY = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[::1\])(?::[0-9]{1,5})?/(?:[A-Za-z0-9._~-]+/)*", re.ASCII
@@ -209,6 +213,16 @@ class Engineering(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     write: bool = False
 
 
+class InCatalogue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which signed catalogue has these products (docs/decisions/0023): one of a higher version is newer.
+
+    `min_tool`: the oldest updater that knows every key, way and chip in them.
+    """
+
+    version: CatalogueVersion
+    min_tool: ToolVersion
+
+
 class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """vendor.toml. `repository` is the update site's address and ends with "/"."""
 
@@ -220,6 +234,7 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     link: LinkScheme
     products: tuple[Product, ...] = msgspec.field(name="product")
     engineering: Engineering | None = None
+    catalogue: InCatalogue | None = None
 
     def product(self, id: str) -> Product | None:
         """The product with this id."""
@@ -229,6 +244,11 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def numbers(self) -> dict[int, str]:
         """Product ids by number, for short codes."""
         return {product.number: product.id for product in self.products}
+
+    @property
+    def catalogue_version(self) -> int:
+        """The version of the catalogue that has these products; 0 where none was ever made of them."""
+        return self.catalogue.version if self.catalogue else 0
 
 
 def parse_vendor(text: str, *, allow_loopback_http: bool = False) -> Vendor:
@@ -246,15 +266,25 @@ def parse_vendor(text: str, *, allow_loopback_http: bool = False) -> Vendor:
         raise _wrong(f"{vendor.link.scheme!r} belongs to other programs - at `$.link.scheme`")
     if not vendor.products:
         raise _wrong("at least one product is needed - at `$.product`")
+    if wrong := wrong_with_products(vendor.products):
+        raise _wrong(wrong)
+    return vendor
+
+
+def wrong_with_products(products: Iterable[Product]) -> str | None:
+    """The first rule that several products break, in words and with its place; also a catalogue's."""
     seen: set[object] = set()
-    for index, product in enumerate(vendor.products):
+    for index, product in enumerate(products):
+        where = f"at `$.product[{index}]"
+        if product.id == RESERVED_PRODUCT:
+            return f"{RESERVED_PRODUCT!r} is a reserved word and no product - {where}.id`"
         for key, value in (("id", product.id), ("number", product.number)):
             if value in seen:
-                raise _wrong(f"{value!r} is another product's already - at `$.product[{index}].{key}`")
+                return f"{value!r} is another product's already - {where}.{key}`"
             seen.add(value)
         if product.recovery.kind is RecoveryKind.BOOT_BUTTON and not product.recovery.steps.strip():
-            raise _wrong(f"say in words what the person does - at `$.product[{index}].recovery.steps`")
-    return vendor
+            return f"say in words what the person does - {where}.recovery.steps`"
+    return None
 
 
 def _check_repository(vendor: Vendor, http_on_loopback: bool) -> None:

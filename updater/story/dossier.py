@@ -125,9 +125,19 @@ def write_report(path: Path, data: bytes) -> None:
 def _system(home: Home) -> Iterator[str]:
     yield f"updater     {__version__} ({'executable' if is_frozen() else 'Python package'})"
     yield f"vendor      {home.vendor.name} ({home.vendor.kind})"
+    yield f"products    {_products(home)}"
     yield f"system      {platform.platform()}"
     yield f"Python      {platform.python_version()}"
     yield f"made        {today():%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _products(home: Home) -> str:
+    """Whether they came with the program, or of which signed catalogue they are."""
+    if home.doubt:
+        return f"as they came with the program. {home.doubt}"
+    if home.own is None:
+        return "as they came with the program"
+    return f"catalogue {home.vendor.catalogue_version}; {home.own.catalogue_version} came with the program"
 
 
 def _devices(where: Surroundings) -> Iterator[str]:

@@ -82,8 +82,9 @@ class Errand(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared(Errand):
-    """An update: all that is known before the one question."""
+    """An update: all that is known before the one question. `home` has the products as known then."""
 
+    home: Home
     bundle: Bundle
     verdict: Verdict
     steps: tuple[tuple[Step, int], ...]

@@ -13,6 +13,7 @@ from dataclasses import replace
 from updater.heads.plan import Plan, make_plan
 from updater.heads.report import Receipt, Result
 from updater.heads.vendor import Kind
+from updater.story.catalogue import newest, newest_if_any
 from updater.story.deed import Done, carry_out
 from updater.story.devices import (
     Connected,
@@ -30,7 +31,14 @@ from updater.story.recognise import read_silicon
 from updater.story.steps import Steps
 from updater.story.supply import Supply, judged
 from updater.story.transcript import kept_if_it_fails
-from updater.words.errors import NotConfirmed, Refused, WrongDevice
+from updater.words.errors import (
+    NoDevice,
+    NotConfirmed,
+    Refused,
+    UnknownDevice,
+    Usage,
+    WrongDevice,
+)
 from updater.words.events import Asks, Emit, Event, Noticed, Step, StepDone
 from updater.words.facts import DeviceFacts
 
@@ -43,7 +51,8 @@ def prepare(hands: Hands, request: Request, emit: Emit) -> Prepared:
 
     Raises any `UpdaterError` of exit statuses 2 to 8 and 13.
     """
-    return prepare_one(hands, request, find_device(hands, request), Supply(hands, request), emit)
+    hands, connected = find_with_newest(hands, request, emit)
+    return prepare_one(hands, request, connected, Supply(hands, request), emit)
 
 
 def prepare_one(hands: Hands, request: Request, connected: Connected, supply: Supply, emit: Emit) -> Prepared:
@@ -67,6 +76,7 @@ def prepare_one(hands: Hands, request: Request, connected: Connected, supply: Su
         plan = make_plan(connected.facts, bundle, product, behaviour_of(hands.silicon, connected.facts))
         require_bootloader_driver(hands.drivers, connected.facts)
     return Prepared(
+        home=hands.home,
         connected=connected,
         product=product,
         bundle=bundle,
@@ -75,6 +85,27 @@ def prepare_one(hands: Hands, request: Request, connected: Connected, supply: Su
         steps=tuple(steps),
         as_told=parse_as(request.as_product, hands.home.vendor) if request.as_product else None,
     )
+
+
+def find_with_newest(hands: Hands, request: Request, emit: Emit) -> tuple[Hands, Connected]:
+    """The one device to work on, and the hands with the newest products, to be worked with from here on.
+
+    For a file the site is not asked. Where no device is known, it is asked for products that are new, and if
+    it has none, or no answer, the error is as it was. Raises what `find_device` and `product_of` do, and
+    where a device was found what `newest` does.
+    """
+    if hands.home.doubt:
+        emit(Noticed(hands.home.doubt))
+    try:
+        found = find_device(hands, request)
+        product_of(found.facts, hands.home.vendor)
+    except (NoDevice, UnknownDevice, WrongDevice, Usage):
+        newer = hands if request.data is not None else newest_if_any(hands, emit)
+        if newer is hands:
+            raise
+        return newer, find_device(newer, request)
+    newer = hands if request.data is not None else newest(hands, emit)
+    return newer, found if newer is hands else find_device(newer, request)
 
 
 def find_device(hands: Hands, request: Request) -> Connected:
@@ -105,6 +136,7 @@ def perform(hands: Hands, prepared: Prepared, emit: Emit) -> Receipt:
     `UnknownDevice`, `Protected`, `StorageFailed`, `Cancelled`, `Bug` (nothing was erased) or `NotFinished`
     (the same command finishes it).
     """
+    hands = replace(hands, home=prepared.home)
     plan = prepared.plan
     if plan is None:
         return _receipt(hands, prepared, prepared.connected.facts, "nothing-to-do")

@@ -15,6 +15,8 @@ from semver import Version
 HEADER_BYTES = 44
 IDENTITY_BYTES = 64
 VERSION_PART_LIMIT = 0xFFFF
+RESERVED_PRODUCT = "catalogue"
+"""The id that no product has: under it the update site keeps the signed catalogue of products."""
 _HEADER = struct.Struct("<4sHH16s8sHHHHI")
 _IDENTITY_TAIL = struct.Struct("<12sIB3x")
 _MAGIC = b"FWID"

@@ -12,10 +12,12 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from updater.doors.knownhome import known_home
 from updater.doors.window.state import Failed, Failure, Seller, State, Wanted, WantedKind
 from updater.words.errors import UpdaterError
 
 if TYPE_CHECKING:
+    from updater.heads.vendor import Vendor
     from updater.story.job import Hands
 
 __all__ = ["NoWindow", "Wanted", "WantedKind", "first_state", "open_window"]
@@ -36,7 +38,7 @@ def open_window(
     vendor folder cannot be read.
     """
     from updater.hands.desktop import be_sharp, languages, taste
-    from updater.hands.host import has_display, load_home, state_folder
+    from updater.hands.host import has_display, state_folder
 
     if not has_display():
         raise NoWindow("there is no display")
@@ -49,26 +51,28 @@ def open_window(
         raise NoWindow(f"this Python has no tk: {error}") from error
     from updater.hands.store import folder_of
 
-    home = load_home()
+    home = known_home(getattr(args, "state", None))
     be_sharp()
     likes = taste()
     likes = replace(likes, plain=likes.plain or bool(getattr(args, "plain", False)))
     happened = (Failed(0, Failure.of(failed)),) if failed is not None else ()
     try:
         app = App(
-            lambda: hands(args), first_state(wanted), happened, speak=catalogue(languages()), taste=likes
+            lambda: hands(args),
+            first_state(wanted, home.vendor),
+            happened,
+            speak=catalogue(languages()),
+            taste=likes,
         )
     except TclError as error:
         raise NoWindow(str(error)) from error
     return app.run(folder_of(state_folder(args.state), home.embedded_root))
 
 
-def first_state(wanted: Wanted) -> State:
-    """What the window knows when it opens. Raises `Usage` where the vendor folder cannot be read."""
-    from updater.hands.host import load_home
+def first_state(wanted: Wanted, vendor: Vendor) -> State:
+    """What the window knows when it opens."""
     from updater.heads.vendor import Kind
 
-    vendor = load_home().vendor
     seller = Seller(
         name=vendor.name,
         support=vendor.support,

@@ -10,8 +10,13 @@ from updater.hands.store import Journal
 from updater.heads.vendor import Vendor
 
 
-def advice(vendor: Vendor, journals: Sequence[Journal], trouble: str | None) -> tuple[Text, ...]:
-    """In the order in which to try it: what the doctor found, the way back after a cut, what often helps."""
+def advice(
+    vendor: Vendor, journals: Sequence[Journal], trouble: str | None, *, is_old: bool = False
+) -> tuple[Text, ...]:
+    """In the order in which to try it: what the doctor found, the way back after a cut, what often helps.
+
+    `is_old`: the site describes products in words that this program does not know.
+    """
     found = [say(t.TROUBLES[trouble])] if trouble is not None and trouble in t.TROUBLES else []
     back = []
     for journal in journals:
@@ -19,4 +24,5 @@ def advice(vendor: Vendor, journals: Sequence[Journal], trouble: str | None) -> 
         if product is not None and product.recovery.steps:
             steps = product.recovery.steps
             back.append(say(t.ADVICE_UNFINISHED, product=product.title, steps=steps))
-    return (*found, *back[:1], say(t.ADVICE_CABLE), say(t.ADVICE_SOCKET), say(t.ADVICE_POWER))
+    newer = [say(t.ADVICE_NEW_PRODUCT, vendor=vendor.name)] if is_old else []
+    return (*found, *back[:1], *newer, say(t.ADVICE_CABLE), say(t.ADVICE_SOCKET), say(t.ADVICE_POWER))

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import replace
 from pathlib import Path
 
-from updater.doors.console import receipt_name, request_for, request_of
+from updater.doors.console import knowing_code, receipt_name, request_for, request_of
 from updater.doors.window.advice import advice
 from updater.doors.window.said import Lines, offer_of, seen_of
 from updater.doors.window.state import (
@@ -42,6 +42,7 @@ from updater.hands.usbio import ROM_USB, Bus
 from updater.heads.links import parse_tokens
 from updater.heads.report import Receipt, receipt_line
 from updater.heads.vendor import Vendor
+from updater.story.catalogue import newest_if_any
 from updater.story.checkup import around, examine
 from updater.story.devices import look_around
 from updater.story.dossier import as_text, as_zip, report_parts, write_report
@@ -57,6 +58,8 @@ TRY_AGAIN_S = 0.1
 """Another updater may be looking into the same folder: two seconds of patience."""
 BLIND = 5
 """So many looks in a row may fail before it is said."""
+ALONE = 10
+"""After so many looks at nobody the update site is asked, once, for products newer than this program."""
 
 OpenHands = Callable[[], AbstractContextManager[Hands]]
 Tell = Callable[[Happening], None]
@@ -79,6 +82,7 @@ class Worker:
         self._glanced: object = None
         self._bus: Bus | None = None
         self._blind = 0
+        self._nobody, self._alone, self._has_asked, self._is_old = False, 0, False, False
         self._wakes = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -121,11 +125,14 @@ class Worker:
     def look(self) -> None:
         """See who is connected, and tell it when it has changed. The devices are only asked then."""
         try:
-            if self._bus is not None and self._glanced == self._glance(self._bus):
-                return
-            with self._open_hands() as hands:
-                self._look(hands)
+            if self._bus is None or self._glanced != self._glance(self._bus):
+                with self._open_hands() as hands:
+                    self._look(hands)
             self._blind = 0
+            self._alone += self._nobody
+            if self._nobody and self._alone >= ALONE and not self._has_asked:
+                with self._open_hands() as hands:
+                    self._ask_for_products(hands)
         except UpdaterError as error:
             self._blind += 1
             if self._blind == BLIND:
@@ -143,12 +150,22 @@ class Worker:
             return
         found = look_around(hands.bus, vendor, hands.silicon, journals)
         seen = tuple(seen_of(one.facts, vendor) for one in found)
-        nobody = all(one.is_stranger for one in seen)
-        trouble = str(examine(hands, online=False).finding.id) if nobody else None
-        self._tell(Looked(seen, advice(vendor, journals, trouble)))
+        self._nobody = all(one.is_stranger for one in seen)
+        trouble = str(examine(hands, online=False).finding.id) if self._nobody else None
+        self._tell(Looked(seen, advice(vendor, journals, trouble, is_old=self._is_old)))
         settled = not any(one.facts.problem or one.facts.unread for one in found)
         self._glanced = now if settled else None  # what could not be opened is tried again
         self._bus = None if hands.virtual or not settled else hands.bus
+
+    def _ask_for_products(self, hands: Hands) -> None:
+        self._has_asked, lines = True, Lines(self._say)
+
+        def heard(event: Event) -> None:
+            self._is_old = True  # all that is said here is why the site's catalogue cannot be used
+            lines.event(event)
+
+        if newest_if_any(hands, heard) is not hands or self._is_old:
+            self._glanced, self._bus = None, None  # look again, with what is known now
 
     def _glance(self, bus: Bus) -> object:
         """Who is on the bus, without a word to anybody."""
@@ -221,6 +238,8 @@ class Worker:
             self._tell(Told(order.job, event))
 
         with self._hands() as hands:
+            if order.wanted.kind is WantedKind.ENTERED:
+                hands = knowing_code(hands, order.wanted.text, heard)
             request = _request(order, hands.home.vendor)
             size[0] = len(request.data) if request.data is not None else None
             try:

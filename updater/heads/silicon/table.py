@@ -37,6 +37,11 @@ class Silicon(Row, frozen=True):
     lookalike: tuple[Lookalike, ...] = ()
     options: tuple[OptionGroup, ...] = ()
 
+    @property
+    def chip_ids(self) -> frozenset[str]:
+        """The ids of all chips."""
+        return frozenset(row.id for row in self.chip)
+
     def by_id(self, chip_id: str) -> Chip | None:
         return next((row for row in self.chip if row.id == chip_id), None)
 
