@@ -23,8 +23,10 @@ from tests.doors.window_kit import (
     failure,
     orders,
 )
+from updater.doors.window.before import ADVICE_AFTER_S
 from updater.doors.window.fold import RESUMES_BY_ITSELF, fold
-from updater.doors.window.page import ADVICE_AFTER_S, Tone, page
+from updater.doors.window.page import Tone
+from updater.doors.window.scenes import page
 from updater.doors.window.state import (
     Action,
     CannotLook,

@@ -25,7 +25,7 @@ from tests.doors.window_kit import (
     orders,
 )
 from updater.doors.window.fold import fold
-from updater.doors.window.page import page
+from updater.doors.window.scenes import page
 from updater.doors.window.state import (
     AT_WORK,
     Action,

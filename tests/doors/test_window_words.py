@@ -14,9 +14,9 @@ import pytest
 from tests.window.words import catalogues, compiled, sentences, spoken
 from updater.doors import window
 from updater.doors.window import texts
-from updater.doors.window.catalogue import catalogue
 from updater.doors.window.page import Tone
 from updater.doors.window.palette import DARK, LIGHT, Palette
+from updater.doors.window.speech import speaker
 from updater.doors.window.texts import say, verbatim
 from updater.hands.usbio import _PROBLEMS
 from updater.heads.doctorwords import Trouble
@@ -145,11 +145,11 @@ def test_each_error_each_step_and_each_problem_has_its_words() -> None:
     ],
 )
 def test_the_first_language_that_there_is_is_spoken(languages: list[str], expected: str) -> None:
-    assert catalogue(languages)(say(texts.CLOSE)) == expected
+    assert speaker(languages)(say(texts.CLOSE)) == expected
 
 
 def test_somebody_elses_words_are_left_alone_even_with_braces() -> None:
-    speak = catalogue(["de"])
+    speak = speaker(["de"])
     assert speak(verbatim("{x} 100 %")) == "{x} 100 %"
     assert speak(say(texts.WORKING, name="{support}")) == "{support} wird aktualisiert …"
     assert speak(say(texts.JOINED, first=say(texts.CLOSE), second=verbatim("x"))) == "Schließen · x"

@@ -15,8 +15,9 @@ from tests.desk import Desk
 from tests.window.screen import picture
 from updater.doors.window import first_state
 from updater.doors.window.app import App
-from updater.doors.window.catalogue import catalogue
-from updater.doors.window.page import Page, page
+from updater.doors.window.page import Page
+from updater.doors.window.scenes import page
+from updater.doors.window.speech import speaker
 from updater.doors.window.state import NEWEST, Action, Happening, Leave, Scene, Second, Told, Wanted
 from updater.hands.channel import UpdateSite
 from updater.hands.desktop import Taste
@@ -55,7 +56,7 @@ class Stage:
         self.app = App(
             self.hands,
             first_state(wanted, load_home().vendor),
-            speak=catalogue([language]),
+            speak=speaker([language]),
             taste=Taste(dark=dark, plain=plain),
         )
         self._tell = self.app.worker._tell

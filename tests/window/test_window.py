@@ -18,7 +18,7 @@ from tests.window.shots import SCENARIOS, Camera
 from tests.window.stage import Stage, patiently
 from updater.doors.window import first_state
 from updater.doors.window.app import App, WindowFailed
-from updater.doors.window.catalogue import catalogue
+from updater.doors.window.speech import speaker
 from updater.doors.window.state import Action, Scene, Wanted, WantedKind
 from updater.hands.desktop import Taste
 from updater.hands.host import load_home
@@ -115,7 +115,7 @@ def test_a_mistake_in_the_window_ends_it_and_comes_out(desk: Desk, monkeypatch: 
     def faulty(_page: object) -> None:
         raise OSError(28, "a fault")
 
-    app = App(desk.hands, first_state(Wanted(), load_home().vendor), speak=catalogue(["en"]), taste=Taste())
+    app = App(desk.hands, first_state(Wanted(), load_home().vendor), speak=speaker(["en"]), taste=Taste())
     monkeypatch.setattr(app.view, "show", faulty)
     with pytest.raises(WindowFailed, match="a fault"):
         app.run(desk.state)

@@ -212,12 +212,12 @@ def _window() -> str:
 def _words() -> str:
     """The window's sentences, asked of the catalogue of each language that is inside."""
     from updater.doors.window import texts
-    from updater.doors.window.catalogue import catalogue
+    from updater.doors.window.speech import speaker
 
     folder = Path(updater.__path__[0], "locale")
     spoken = sorted(one.parents[1].name for one in folder.glob("*/LC_MESSAGES/*.mo"))
     said = texts.say(texts.UPDATE_NOW)
-    silent = [code for code in (*LANGUAGES, *spoken) if catalogue([code])(said) == texts.UPDATE_NOW]
+    silent = [code for code in (*LANGUAGES, *spoken) if speaker([code])(said) == texts.UPDATE_NOW]
     if silent:
         raise _Missing(f"the window does not speak {', '.join(sorted(set(silent)))}")
     return f"en, {', '.join(spoken)}"

@@ -46,7 +46,7 @@ def open_window(
         from tkinter import TclError
 
         from updater.doors.window.app import App
-        from updater.doors.window.catalogue import catalogue
+        from updater.doors.window.speech import speaker
     except ImportError as error:
         raise NoWindow(f"this Python has no tk: {error}") from error
     from updater.hands.store import folder_of
@@ -61,7 +61,7 @@ def open_window(
             lambda: hands(args),
             first_state(wanted, home.vendor),
             happened,
-            speak=catalogue(languages()),
+            speak=speaker(languages()),
             taste=likes,
         )
     except TclError as error:

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from updater.doors.window.catalogue import Speak
 from updater.doors.window.fold import fold
-from updater.doors.window.page import page
+from updater.doors.window.scenes import page
+from updater.doors.window.speech import Speak
 from updater.doors.window.state import AT_WORK, Happening, Leave, LinkArrived, Order, Second, State, Stop
 from updater.doors.window.theme import Theme
 from updater.doors.window.view import View

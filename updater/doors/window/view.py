@@ -9,8 +9,8 @@ from tkinter import filedialog, ttk
 from typing import Literal
 
 from updater.doors.window import texts as t
-from updater.doors.window.catalogue import Speak
 from updater.doors.window.page import Button, Choice, Page
+from updater.doors.window.speech import Speak
 from updater.doors.window.state import Action, Entered, FileChosen, Happening, Picked, Pressed, ReportWanted
 from updater.doors.window.texts import Text, say
 from updater.doors.window.theme import Theme

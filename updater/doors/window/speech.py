@@ -12,12 +12,12 @@ DOMAIN = "updater"
 Speak = Callable[[Text], str]
 
 
-def catalogue(languages: Sequence[str]) -> Speak:
+def speaker(languages: Sequence[str]) -> Speak:
     """How a text is said to somebody who reads these languages, the first that there is.
 
     `languages` as the computer names them: "de_DE.UTF-8", "de-AT", "de", "en".
     """
-    return _speaker(_translations(languages))
+    return _speak_with(_translations(languages))
 
 
 def _translations(languages: Sequence[str]) -> NullTranslations:
@@ -34,7 +34,7 @@ def _translations(languages: Sequence[str]) -> NullTranslations:
     return NullTranslations()
 
 
-def _speaker(translations: NullTranslations) -> Speak:
+def _speak_with(translations: NullTranslations) -> Speak:
     def speak(text: Text) -> str:
         values = {name: speak(value) if isinstance(value, Text) else value for name, value in text.values}
         if not text.id:  # somebody else's words
