@@ -35,7 +35,7 @@ for _ in range(20):
         ledger.add(Entry(use=f"row:{free}", device=(sys.argv[2],), when="now"))
 print(got)
 """
-"""Rows 0 to 39 are claimed, whoever is faster; of 40 to 79 each bench takes twenty times the first free one."""
+"""Rows 0 to 39 are claimed by whoever is faster; of 40 to 79 each takes the first free one, 20 times."""
 
 
 def claim(table: Path, use: str, device: str) -> None:

@@ -243,7 +243,7 @@ def transfers_of(said: Said) -> int:
     return int(line["receipt"]["control_transfers"]) + int(line["otp_receipt"]["control_transfers"])
 
 
-@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.faults), 41])
+@pytest.mark.parametrize("every", [pytest.param(4, marks=pytest.mark.faults), 41])
 @pytest.mark.parametrize(("runs", "power"), [(None, Power.SELF), (OLD, Power.BUS)])
 def test_a_cut_anywhere_is_made_good_with_the_same_row(
     desk: Desk, runs: Any, power: Power, every: int
