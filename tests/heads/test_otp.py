@@ -347,7 +347,7 @@ TWENTY = bytes.fromhex("0102030405060708090a0b0c0d0e0f1011121314")
 
 @pytest.mark.parametrize("chip", ROWS)
 def test_a_write_that_was_cut_behind_any_byte_is_completed_or_told(chip: str) -> None:
-    """Twenty bytes across the units of each geometry. Without ECC the rest is burnt; with it, whole units are."""
+    """Twenty bytes across the units of each geometry. Without ECC the rest is burnt; with it, whole units."""
     patch, unit = Patch(0x1E, TWENTY), behaviour(chip).unit_bytes
     for count in range(len(TWENTY) + 1):
         before = blank(chip, Patch(0x1E, TWENTY[:count]))

@@ -111,7 +111,8 @@ def test_paper_and_label_name_the_row_and_its_values_but_no_secret(desk: Desk) -
     assert line["receipt"]["result"] == "confirmed"
     assert line["otp_receipt"]["fields"] == ["batch", "key", "serial"]
     assert "aa01" not in json.dumps(line).lower()
-    assert "serial 1\nbatch 258" in serve(desk, "--json").lines[-2]["label"], "the usual label has them too"
+    usual = "Gizmo\nhardware A, version 1.1.0\nserial 1\nbatch 258"
+    assert serve(desk, "--json").lines[-2]["label"] == usual
 
 
 def test_a_label_with_a_secret_or_unknown_value_is_refused_before_the_first_board(desk: Desk) -> None:

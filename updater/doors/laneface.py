@@ -150,7 +150,8 @@ def _outcome_words(outcome: Outcome, label: str | None) -> Iterable[str]:
             yield folded(f"{'':<16}{kept}", indent=16)
         yield folded(f"{'':<16}What to do: {error.advice}", indent=16)
     elif receipt is not None:
-        name, seconds = receipt.device.name, sum(ms for _, ms in receipt.steps) / 1000
+        done = [one for one in (receipt, outcome.otp) if one is not None]
+        name, seconds = receipt.device.name, sum(ms for one in done for _, ms in one.steps) / 1000
         said = {
             "confirmed": f"done    {name} runs version {receipt.to_version}, was "
             f"{receipt.from_version or 'unknown'} ({seconds:.1f} s, {receipt.clock} time)",

@@ -59,9 +59,13 @@ def label_fields(layout: Layout) -> list[str]:
 
 
 def label_for(layout: Layout) -> str:
-    """The label's text for boards that get values of their own, unless another one is given."""
+    """The label's text for boards that get values of their own, unless another one is given.
+
+    A serial number of the layout stands there instead of USB's: two of them would be one too many.
+    """
     own = [one.name for one in layout.valued if not one.secret and one.constant is None and not one.uid]
-    return "\n".join([LABEL, *(f"{name} {{{name}}}" for name in own)])
+    usual = [line for line in LABEL.splitlines() if line.split()[0] not in own]
+    return "\n".join([*usual, *(f"{name} {{{name}}}" for name in own)])
 
 
 def label_text(
@@ -114,7 +118,7 @@ def board_row(
         "identity": receipt.identity if receipt else facts.identity,
         "manifest_sha256": receipt.manifest_sha256 if receipt else None,
         "wrote_bytes": receipt.wrote_bytes if receipt else None,
-        "ms": sum(ms for _, ms in receipt.steps) if receipt else None,
+        "ms": sum(ms for one in (receipt, otp) if one for _, ms in one.steps) if receipt else None,
         "label": label,
         "message": error.message if error else None,
         "otp": otp.result if otp else "failed" if receipt and error else None,
