@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
 import csv
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,6 +203,14 @@ def test_a_chip_without_otp_memory_is_refused_before_the_first_board(desk: Desk)
     assert set(desk.flash()) == {0xFF}
 
 
+def test_a_ledger_that_cannot_be_kept_is_told_before_the_first_board(desk: Desk) -> None:
+    folder = bench(desk)
+    (folder / "boards.csv.ledger.lock").mkdir()
+    said = serve(desk, "--json")
+    assert (said.exit, said.last["error"]) == (13, "StorageFailed")
+    assert set(desk.flash()) == {0xFF}
+
+
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
@@ -244,8 +254,14 @@ def transfers_of(said: Said) -> int:
     return int(line["receipt"]["control_transfers"]) + int(line["otp_receipt"]["control_transfers"])
 
 
-@pytest.mark.parametrize("every", [pytest.param(4, marks=pytest.mark.faults), 41])
-@pytest.mark.parametrize(("runs", "power"), [(None, Power.SELF), (OLD, Power.BUS)])
+@pytest.mark.parametrize(
+    ("runs", "power", "every"),
+    [
+        (None, Power.SELF, 67),
+        pytest.param(None, Power.SELF, 4, marks=pytest.mark.faults),
+        pytest.param(OLD, Power.BUS, 4, marks=pytest.mark.faults),
+    ],
+)
 def test_a_cut_anywhere_is_made_good_with_the_same_row(
     desk: Desk, runs: Any, power: Power, every: int
 ) -> None:
@@ -267,6 +283,60 @@ def test_a_cut_anywhere_is_made_good_with_the_same_row(
         assert (held(desk), ledger(desk)) == (board(1), [1]), at
         assert desk.holds(NEW)
     assert {"", "failed", "written"} <= {row["otp"] for row in paper(desk)}, "cuts in both parts"
+
+
+EVERYTHING = """
+schema = 1
+product = "gizmo"
+[[field]]
+name = "serial"
+type = "u32"
+offset = 0
+csv = "Serial"
+[[field]]
+name = "n"
+type = "u16"
+offset = 4
+counter = 1000
+[[field]]
+name = "chip"
+type = "bytes"
+length = 12
+offset = 0x40
+uid = true
+[[field]]
+name = "check"
+type = "crc"
+algorithm = "crc-16-xmodem"
+over = { offset = 0x40, length = 12 }
+offset = 0x80
+"""
+
+
+def begins_with(digits: str) -> Callable[[int, bytes], bool]:
+    """A download of data that begins so."""
+    return lambda block, data: block >= 2 and data.startswith(bytes.fromhex(digits))
+
+
+@pytest.mark.parametrize(
+    ("chip", "size"), [pytest.param("stm32f405", 528, marks=pytest.mark.faults), ("stm32g474", 1024)]
+)
+def test_numbers_ids_and_checksums_are_finished_after_any_cut_too(desk: Desk, chip: str, size: int) -> None:
+    """By the number that was counted for this board; also with ECC, where a unit is written once."""
+    folder = bench(desk, chip=chip, layout=EVERYTHING)
+    more = ("--otp", str(folder / "gizmo.toml"), "--from", str(folder / "boards.csv"), "--as", "gizmo:A")
+    station = ("station", desk.bundle(NEW), *more, "--yes", "--boards", "1", "--json")
+    for name, start in (("board1", "01000000e803"), ("board2", "02000000e903")):
+        if name == "board2":
+            desk.updater("lab", "remove", "board1")
+            desk.plug_in_gizmo(chip, None, name=name)
+        uid = tomllib.loads((desk.lab / name / "board.toml").read_text())["uid"]
+        check = binascii.crc_hqx(bytes.fromhex(uid), 0).to_bytes(2, "little").hex()
+        for run in (start, uid, check):
+            with desk.cut(begins_with(run)):
+                assert desk.updater(*station).exit == 9
+        assert desk.updater(*station).exit == 0
+        assert held(desk, name) == new((0, start), (0x40, uid), (0x80, check), size=size)
 
 
 def test_firmware_that_says_no_unique_id_gets_no_values(desk: Desk) -> None:

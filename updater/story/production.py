@@ -9,7 +9,7 @@ so that no board gets firmware whose values could not be burnt. Blocks are never
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from updater.hands.usbio import Wire
@@ -79,7 +79,8 @@ class Production:
         """What can be refused before the first board is.
 
         Raises `WrongDevice` for a product with a chip without OTP memory, `Refused` for one that the layout
-        does not fit and for a table without a free row, `Usage` for a value that is missing or does not fit.
+        does not fit and for a table without a free row, `Usage` for a value that is missing or does not fit,
+        `StorageFailed` where the ledger cannot be kept.
         """
         sources, layout = self._sources, self.layout
         product = hands.home.vendor.product(layout.product)
@@ -89,18 +90,21 @@ class Production:
             chip = hands.silicon.by_id(name)
             if chip is not None:
                 check_layout(layout, chip)
-        books = read_books(sources)
-        if sources.table is None:
-            _checked(sources, None)
-            return Beginning()
-        for row in range(1, len(sources.table.rows) + 1):
+        for row in range(1, len(sources.table.rows) + 1) if sources.table else (None,):
             _checked(sources, row)
-        check_columns(sources.table.name, books.rows, columns_of(layout))
-        taken = {entry.use for entry in books.rows}
-        uses = {use_of_row(layout, row) for row in sources.table.rows}
+        with locked_books(sources) as books:  # and that they can be kept is seen here too
+            return self._beginning(books.rows)
+
+    def _beginning(self, entries: Sequence[Entry]) -> Beginning:
+        table = self._sources.table
+        if table is None:
+            return Beginning()
+        check_columns(table.name, entries, columns_of(self.layout))
+        taken = {entry.use for entry in entries}
+        uses = {use_of_row(self.layout, row) for row in table.rows}
         if uses <= taken:
-            raise Refused(f"every row of {sources.table.name} was used", advice=_NO_ROWS)
-        return Beginning(sources.table.name, len(uses), len(uses - taken))
+            raise Refused(f"every row of {table.name} was used", advice=_NO_ROWS)
+        return Beginning(table.name, len(uses), len(uses - taken))
 
     def make(self, hands: Hands, lane: Lane, prepared: Prepared) -> Receipt:
         """Firmware, and then the values. What is done is in the lane as soon as it is, and not before.
