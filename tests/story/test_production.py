@@ -191,8 +191,19 @@ def test_more_boards_than_rows_and_the_last_one_keeps_its_flash(desk: Desk) -> N
     assert sum(desk.holds(NEW, name) for name in names) == 2
     (left,) = (name for name in names if not desk.holds(NEW, name))
     assert (set(desk.flash(left)), held(desk, left)) == ({0xFF}, new())
-    said = serve(desk, "--json")
-    assert (said.exit, said.last["message"]) == (6, "every row of boards.csv was used")
+
+
+def test_the_board_with_the_last_row_is_finished_when_no_row_is_free(desk: Desk) -> None:
+    """Cut off between the ledger and the first byte, and now in its bootloader, which says nothing."""
+    folder = bench(desk)
+    (folder / "boards.csv").write_text("Serial,Key\n1,AA01\n", "utf-8")
+    assert serve(desk).exit == 0
+    (desk.lab / "board1" / "otp.bin").write_bytes(new())
+    desk.replug(boot=True)
+    said = serve(desk)
+    assert said.exit == 0, said.out
+    assert "no row is free of 1" in said.err
+    assert (held(desk), ledger(desk)) == (board(1), [1])
 
 
 def test_a_chip_without_otp_memory_is_refused_before_the_first_board(desk: Desk) -> None:

@@ -103,7 +103,7 @@ def production_words(layout: Layout, name: str, table: str | None, rows: int, fr
     fields = ", ".join(field.name for field in layout.fields)
     yield f"Each board gets its values by {name}, burnt into its OTP memory for ever: {fields}."
     if table is not None:
-        many = "1 row is" if free == 1 else f"{free:,} rows are"
+        many = {0: "no row is", 1: "1 row is"}.get(free, f"{free:,} rows are")
         yield f"Each takes a row of {table} that no other has: {many} free of {rows:,}. Nothing is locked."
     else:
         yield "Nothing is locked."

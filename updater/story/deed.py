@@ -83,13 +83,13 @@ def _enter_and_flash(
                 contradicting_record(facts, prepared.product, hands.home.vendor, wire, hands.silicon)
             )
             final = _confirmed_plan(hands, prepared, plan, facts)
-            if prepared.before_erase is not None:
-                prepared.before_erase(wire, behaviour_of(hands.silicon, facts), facts)
             contents = flasher.look(final, through=_ends_of_headers(hands.home.vendor))
             _refuse_another(contradicting_header(facts, prepared.product, hands.home.vendor, contents))
             final = final.narrowed(contents, trust_blank=not diary.continues)
             forecast.decided(final.loads)
             if final.sectors:
+                if prepared.before_erase is not None:
+                    prepared.before_erase(wire, behaviour_of(hands.silicon, facts), facts)
                 flasher.flash(final)
             flasher.leave(final)
         return Done(final, wire.control_transfers)

@@ -79,8 +79,8 @@ class Production:
         """What can be refused before the first board is.
 
         Raises `WrongDevice` for a product with a chip without OTP memory, `Refused` for one that the layout
-        does not fit and for a table without a free row, `Usage` for a value that is missing or does not fit,
-        `StorageFailed` where the ledger cannot be kept.
+        does not fit, `Usage` for a value that is missing or does not fit, `StorageFailed` where the ledger
+        cannot be kept. A table without a free row is no error: boards that have a row may be unfinished.
         """
         sources, layout = self._sources, self.layout
         product = hands.home.vendor.product(layout.product)
@@ -102,8 +102,6 @@ class Production:
         check_columns(table.name, entries, columns_of(self.layout))
         taken = {entry.use for entry in entries}
         uses = {use_of_row(self.layout, row) for row in table.rows}
-        if uses <= taken:
-            raise Refused(f"every row of {table.name} was used", advice=_NO_ROWS)
         return Beginning(table.name, len(uses), len(uses - taken))
 
     def make(self, hands: Hands, lane: Lane, prepared: Prepared) -> Receipt:
