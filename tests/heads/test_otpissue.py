@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.heads.test_otplayout import layout
@@ -161,6 +162,20 @@ def test_a_board_that_holds_something_else_gets_no_row_by_itself() -> None:
         assert "--row" in caught.value.advice
         assert choose_row(SERIAL, TABLE, [used(3, "uid:c")], Board(("uid:c",), True, data), None) == 3
         assert choose_row(SERIAL, TABLE, [], Board(("uid:c",), True, data), 2) == 2
+
+
+def test_a_row_that_was_burnt_is_not_given_to_a_board_that_does_not_hold_it() -> None:
+    """The same unique ID, and a memory that cannot be the one that was burnt."""
+    done = msgspec.structs.replace(used(2, "uid:a"), done=True)
+    entries = [used(2, "uid:a"), done]
+    assert choose_row(SERIAL, TABLE, entries, Board(("uid:a",), True, burnt((0, "02000000"))), None) == 2
+    for data in (burnt(), burnt((0, "0200"))):
+        assert choose_row(SERIAL, TABLE, entries[:1], Board(("uid:a",), True, data), None) == 2
+        with pytest.raises(Refused, match="two boards say the same ID"):
+            choose_row(SERIAL, TABLE, entries, Board(("uid:a",), True, data), None)
+    counted = [Entry(use=use_of_count(3), device=("uid:a",), when=WHEN, done=True)]
+    with pytest.raises(Refused, match="two boards say the same ID"):
+        choose_count(COUNTED, counted, Board(("uid:a",), False, burnt()))
 
 
 def test_what_lies_outside_the_tables_fields_says_nothing_of_a_row() -> None:

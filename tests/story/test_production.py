@@ -77,7 +77,8 @@ def held(desk: Desk, name: str = "board1") -> bytes:
 
 def ledger(desk: Desk) -> list[int]:
     path = desk.state.parent / "boards.csv.ledger"
-    return [json.loads(line)["row"] for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [entry["row"] for entry in map(json.loads, lines) if "done" not in entry]
 
 
 def paper(desk: Desk) -> list[dict[str, str]]:
@@ -104,7 +105,7 @@ def test_paper_and_label_name_the_row_and_its_values_but_no_secret(desk: Desk) -
     said = serve(desk, "--label", "$title {serial} of batch {batch}")
     assert said.exit == 0, said.err
     (row,) = paper(desk)
-    entry = json.loads((desk.state.parent / "boards.csv.ledger").read_text())
+    entry = json.loads((desk.state.parent / "boards.csv.ledger").read_text().splitlines()[0])
     assert (row["result"], row["otp"], row["otp_row"]) == ("confirmed", "written", "1")
     assert row["otp_key"] == entry["use"]
     assert row["label"] == "Gizmo 1 of batch 258"
@@ -126,13 +127,13 @@ def test_a_label_with_a_secret_or_unknown_value_is_refused_before_the_first_boar
 
 
 def test_the_layout_of_the_release_itself_needs_no_engineering_updater(desk: Desk) -> None:
-    folder = bench(desk)
+    bench(desk)
     desk.sells(F746)
     said = serve(desk, otp="")
     assert said.exit == 0, said.err
     assert held(desk) == board(1)
     assert serve(desk, "--json").last["exit"] == 6, "a file is another matter"
-    assert (folder / "boards.csv.ledger").read_text().count("\n") == 1
+    assert ledger(desk) == [1]
 
 
 def test_a_board_that_comes_again_has_its_row_and_is_passed_over(desk: Desk) -> None:
@@ -199,6 +200,8 @@ def test_the_board_with_the_last_row_is_finished_when_no_row_is_free(desk: Desk)
     (folder / "boards.csv").write_text("Serial,Key\n1,AA01\n", "utf-8")
     assert serve(desk).exit == 0
     (desk.lab / "board1" / "otp.bin").write_bytes(new())
+    claimed, _done = (folder / "boards.csv.ledger").read_text().splitlines()
+    (folder / "boards.csv.ledger").write_text(claimed + "\n")
     desk.replug(boot=True)
     said = serve(desk)
     assert said.exit == 0, said.out
@@ -360,6 +363,23 @@ def test_firmware_that_says_no_unique_id_gets_no_values(desk: Desk) -> None:
     assert "does not say the chip's unique ID" in said.lines[-2]["message"]
     assert (held(desk), ledger(desk)) == (new(), [])
     assert desk.holds(NEW)
+
+
+def test_two_boards_that_say_the_same_unique_id_do_not_share_a_row(desk: Desk) -> None:
+    """A copied chip, or firmware with an ID of its own invention: the ledger says that it was burnt."""
+    bench(desk, boards=2)
+    for name in ("board1", "board2"):
+        desk.updater("lab", "remove", name)
+    desk.plug_in_gizmo(F746, None, name="board1", port="1-1", uid=bytes(range(12)))
+    assert serve(desk).exit == 0
+    desk.updater("lab", "remove", "board1")
+    desk.plug_in_gizmo(F746, None, name="board2", port="1-1", uid=bytes(range(12)))
+    said = serve(desk, "--json")
+    assert (said.exit, held(desk, "board2"), ledger(desk)) == (6, new(), [1])
+    failed = said.lines[-2]["error"]
+    assert "two boards say the same ID" in failed["message"]
+    assert failed["advice"].startswith("Nothing was burnt."), "its firmware was written"
+    assert failed["device_is"] == "runs-new"
 
 
 def test_values_without_a_layout_are_a_usage_error(desk: Desk) -> None:

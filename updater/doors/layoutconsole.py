@@ -19,7 +19,7 @@ from updater.heads.otpwords import describe, describe_lock, issue_words
 from updater.heads.policy import TypedConfirmation, Verdict
 from updater.heads.report import otp_lock_plan_line, otp_lock_receipt_line, otp_plan_line
 from updater.story.devices import behaviour_of
-from updater.story.issuing import Sources, board_of, book, issue_for, read_books, uid_of
+from updater.story.issuing import Sources, board_of, book, finish, issue_for, read_books, uid_of
 from updater.story.job import Hands, Request
 from updater.story.layouts import (
     check_local_layout,
@@ -176,6 +176,8 @@ def write_by_layout(
             book(hands, sources, issue, board)
         if plan.runs and not dry:
             perform(hands, visit, plan)
+        if not dry:
+            finish(hands, sources, issue, board, face.emit)
     done = replace(receipt(hands, visit, plan, dry=dry), issue=issue)
     with suppress(KeyboardInterrupt, OSError, ValueError):  # the device is done, whoever listens
         tell(hands, face, done)

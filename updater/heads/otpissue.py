@@ -28,7 +28,8 @@ _ADVICE = "Correct the table, and run the command again."
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One line of a ledger. `when` is ISO 8601; `device` are names like "uid:..." and "rom:...".
 
-    `columns` say of a row which values the layout took from it (`columns_of`).
+    `columns` say of a row which values the layout took from it (`columns_of`). `done`: a second line for the
+    same, once it was burnt and read back.
     """
 
     use: str
@@ -36,6 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     when: str
     row: int | None = None
     columns: tuple[str, ...] = ()
+    done: bool = False
 
     def is_for(self, board: Board) -> bool | None:
         """Whether it was given to this board; None where it may have been."""
@@ -219,10 +221,12 @@ def choose_row(
         return wanted
     own = {entry.use for entry in entries if entry.is_for(board)}
     maybe = {entry.use for entry in entries if entry.is_for(board) is None}
+    held = held_row(layout, table, board.data)
     for number, use in enumerate(uses, start=1):
         if use in own:
+            if held is None or uses[held - 1] != use:
+                _check_not_done(entries, use, board, f"row {number} of {table.name}")
             return number
-    held = held_row(layout, table, board.data)
     if held is not None:
         check_use(
             entries, uses[held - 1], board, f"row {held} of {table.name}, whose values this board holds,"
@@ -294,10 +298,12 @@ def choose_count(layout: Layout, entries: Iterable[Entry], board: Board) -> int:
     have been counted.
     """
     counted = [entry for entry in entries if entry.use.startswith(_COUNT)]
+    held = held_count(layout, board.data)
     for entry in counted:
         if entry.is_for(board):
+            if held != _number(entry):
+                _check_not_done(counted, entry.use, board, f"number {_number(entry)}")
             return _number(entry)
-    held = held_count(layout, board.data)
     if held is not None:
         check_use(counted, use_of_count(held), board, "the number that this board holds")
         return held
@@ -330,6 +336,17 @@ _ROW = "row:"
 
 def _number(entry: Entry) -> int:
     return int(entry.use.removeprefix(_COUNT))
+
+
+def _check_not_done(entries: Iterable[Entry], use: str, board: Board, what: str) -> None:
+    """Burnt bytes stay: a board without what was burnt into it is another one. Raises `Refused`."""
+    if board.data and any(entry.done and entry.use == use for entry in entries):
+        raise Refused(
+            f"{what} was burnt into a board with this unique ID, and this board does not hold it: two "
+            "boards say the same ID",
+            advice="Nothing was changed. Put both boards aside: their chips may be copies, or their firmware "
+            "says an ID that is not the chip's.",
+        )
 
 
 def _may_be(what: str, how: str) -> Refused:

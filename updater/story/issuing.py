@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from updater.hands.ledger import Ledger, OpenLedger
 from updater.heads.otp import OtpContents
 from updater.heads.otpissue import (
@@ -28,7 +30,8 @@ from updater.heads.silicon import Chip
 from updater.story.job import Hands
 from updater.story.provision import OtpVisit
 from updater.story.visit import Subject
-from updater.words.errors import Refused, Usage
+from updater.words.errors import Refused, UpdaterError, Usage
+from updater.words.events import Emit, Noticed
 from updater.words.facts import DeviceFacts
 
 
@@ -67,19 +70,28 @@ class OpenBooks(Books):
 
         Raises `Refused` where another board has it by now, and `StorageFailed`.
         """
+        for ledger, entry, what in self._entries(sources, issue, board, when):
+            if not check_use(ledger.entries, entry.use, board, what):
+                ledger.add(entry)
+
+    def finish(self, sources: Sources, issue: OtpIssue, board: Board, when: str) -> None:
+        """Note that it was burnt and read back. Raises `StorageFailed`."""
+        for ledger, entry, _what in self._entries(sources, issue, board, when):
+            if not any(one.done and one.use == entry.use for one in ledger.entries):
+                ledger.add(msgspec.structs.replace(entry, done=True))
+
+    def _entries(
+        self, sources: Sources, issue: OtpIssue, board: Board, when: str
+    ) -> Iterator[tuple[OpenLedger, Entry, str]]:
+        """What this board has of each ledger, as a line of it and in words."""
         if self._rows is not None and issue.row is not None and issue.key is not None:
             columns = columns_of(sources.layout)
             check_columns(issue.table or "", self.rows, columns)
             entry = Entry(use=issue.key, device=board.names, when=when, row=issue.row, columns=columns)
-            _add(self._rows, entry, board, f"row {issue.row} of {issue.table}")
+            yield self._rows, entry, f"row {issue.row} of {issue.table}"
         if self._counts is not None and issue.count is not None:
             entry = Entry(use=use_of_count(issue.count), device=board.names, when=when)
-            _add(self._counts, entry, board, f"number {issue.count} of {sources.name}")
-
-
-def _add(ledger: OpenLedger, entry: Entry, board: Board, what: str) -> None:
-    if not check_use(ledger.entries, entry.use, board, what):
-        ledger.add(entry)
+            yield self._counts, entry, f"number {issue.count} of {sources.name}"
 
 
 def read_books(sources: Sources) -> Books:
@@ -180,6 +192,15 @@ def book(hands: Hands, sources: Sources, issue: OtpIssue, board: Board) -> None:
     """
     with locked_books(sources) as books:
         books.book(sources, issue, board, hands.now.isoformat(timespec="seconds"))
+
+
+def finish(hands: Hands, sources: Sources, issue: OtpIssue, board: Board, emit: Emit) -> None:
+    """Note on the books that it was burnt and read back: what cannot be noted is told, and stops nobody."""
+    try:
+        with locked_books(sources) as books:
+            books.finish(sources, issue, board, hands.now.isoformat(timespec="seconds"))
+    except UpdaterError as error:
+        emit(Noticed(f"The ledger could not be told that the values are burnt: {error.message}"))
 
 
 def uid_of(visit: OtpVisit, subject: Subject) -> bytes | None:

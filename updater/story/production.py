@@ -9,7 +9,8 @@ so that no board gets firmware whose values could not be burnt. Blocks are never
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from updater.hands.usbio import Wire
@@ -26,6 +27,7 @@ from updater.story.issuing import (
     Sources,
     board_named,
     board_of,
+    finish,
     issue_for,
     locked_books,
     made_issue,
@@ -39,7 +41,7 @@ from updater.story.provision import in_bootloader, prepare, receipt
 from updater.story.provision import perform as burn
 from updater.story.update import perform
 from updater.story.visit import Subject
-from updater.words.errors import NoDevice, Refused, Usage, WrongDevice
+from updater.words.errors import DeviceIs, NoDevice, Refused, UpdaterError, Usage, WrongDevice
 from updater.words.facts import DeviceFacts
 
 _ANY_UID = bytes(range(1, 13))
@@ -120,7 +122,8 @@ class Production:
         try:
             lane.receipt = perform(hands, replace(prepared, before_erase=look), lane.emit)
             if lane.receipt.exit_status == 0:
-                self._burn(hands, lane, prepared.product)
+                with _after_firmware():
+                    self._burn(hands, lane, prepared.product)
             return lane.receipt
         finally:
             with self._choosing:
@@ -200,9 +203,8 @@ class Production:
         if said_uid(subject.connected.facts) is None:
             raise Refused(
                 "the firmware does not say the chip's unique ID, so nothing says which board this is",
-                advice="Its firmware is written, its values are not. A station needs firmware that says the "
-                "unique ID (docs/integration.md); without it burn each board by itself: `updater otp write` "
-                "with --row.",
+                advice="Nothing was burnt. A station needs firmware that says the unique ID "
+                "(docs/integration.md). Without it burn each board by itself: `updater otp write --row N`.",
             )
         with in_bootloader(hands, subject, lane.emit) as visit:
             before = visit.worker.read()
@@ -216,8 +218,21 @@ class Production:
                 lane.issue = issue
             if plan.runs:
                 burn(hands, visit, plan)
+            finish(hands, self._sources, issue, board, lane.emit)
         done: OtpReceipt = replace(receipt(hands, visit, plan), issue=issue)
         lane.otp, lane.device = done, done.device
+
+
+@contextmanager
+def _after_firmware() -> Iterator[None]:
+    """What stops the burning says how the device is now: with its new firmware."""
+    try:
+        yield
+    except UpdaterError as error:
+        error.advice = error.advice.replace("Nothing was changed", "Nothing was burnt")
+        if error.device_is in (DeviceIs.UNTOUCHED, DeviceIs.RUNS_OLD):
+            error.device_is = DeviceIs.RUNS_NEW
+        raise
 
 
 def _checked(sources: Sources, row: int | None) -> None:
@@ -247,5 +262,5 @@ def _seen(hands: Hands, port: str, product: Product) -> Subject:
             return Subject(one, product)
     raise NoDevice(
         f"the device on port {port} went away after its firmware was written",
-        advice="Its firmware is written, its values are not. Plug it in again: the station goes on.",
+        advice="Nothing was burnt. Plug it in again: the station goes on.",
     )
