@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from updater.heads.container import LAYOUT_LIMIT_BYTES
+from updater.heads.otpfields import Crc, Field
 from updater.heads.otplayout import parse_layout
 from updater.heads.otplock import check_layout
+from updater.heads.otpwords import count_bytes
 from updater.heads.vendor import Product
 from updater.words.errors import Refused, Usage, WrongDevice
 
@@ -43,3 +45,31 @@ def read_layout(recipe: Recipe, folder: Path, product: Product | None) -> bytes 
                 advice="Correct the layout, or leave `otp` out of the recipe; docs/otp.md has the rules.",
             ) from error
     return data
+
+
+def layout_words(text: bytes) -> list[str]:
+    """What a layout burns, a line for each field, for the one who signs it; never a reason to sign."""
+    try:
+        layout = parse_layout(text)
+    except Usage as error:
+        return [f"  CANNOT BE READ: {error.message}"]
+    words = [
+        f"  0x{field.offset:04X} {count_bytes(field.length)}: {field.name}, {_source(field)}"
+        for field in layout.fields
+    ]
+    locks = ", ".join(map(str, layout.lock)) or "none"
+    return [*words, f"  blocks that may be locked: {locks}"]
+
+
+def _source(field: Field) -> str:
+    """The type of a field, and where its value comes from."""
+    kind = str(field.__struct_config__.tag)
+    if isinstance(field, Crc):
+        return f"{field.algorithm} over 0x{field.over.offset:04X} to 0x{field.over.end - 1:04X}"
+    if field.constant is not None:
+        return f"{kind}, always {field.constant}"
+    if field.counter is not None:
+        return f"{kind}, counted from {field.counter}"
+    if field.csv is not None:
+        return f"{kind} from column {field.csv}"
+    return f"{kind}, the chip's unique ID" if field.uid else f"{kind}, asked"

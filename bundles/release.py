@@ -34,7 +34,7 @@ from .choice import check_choice
 from .descriptor import described_product, refuse_kept
 from .files import read_file
 from .keys import name_of
-from .layout import read_layout
+from .layout import layout_words, read_layout
 from .placement import place
 from .recipe import Recipe, RecipeImage, image_segments
 
@@ -48,6 +48,7 @@ class Draft:
     root: Root
     signed_by: tuple[str, ...]
     threshold: int
+    layout: bytes | None = None
 
     @property
     def complete(self) -> bool:
@@ -107,6 +108,7 @@ def read_draft(data: bytes) -> Draft:
         root=root,
         signed_by=tuple(sorted(name_of(key) for key in verdict.signed.values())),
         threshold=verdict.threshold,
+        layout=members.get(LAYOUT),
     )
 
 
@@ -188,8 +190,9 @@ def describe(draft: Draft) -> list[str]:
         words.append("ACCEPTS DEVICES WITHOUT A WAY TO RECOVER")
     for image in manifest.images:
         words += describe_image(image)
-    if manifest.otp is not None:
+    if manifest.otp is not None and draft.layout is not None:
         words.append(f"OTP layout {manifest.otp.length} bytes sha256 {manifest.otp.sha256}")
+        words += layout_words(draft.layout)
     return [*words, f"manifest sha256 {draft.manifest_sha256}", signature_words(draft)]
 
 

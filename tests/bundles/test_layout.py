@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from bundles.demo.make import DemoVendor
+from bundles.layout import layout_words
 from bundles.recipe import Recipe, parse_recipe
 from bundles.rehearse import _signed_by_nobody
 from bundles.release import as_json, build, compare, describe, read_draft, sign
 from tests.bundles.conftest import NOW
+from tests.heads.test_otplayout import GOLDEN
 from updater.heads.container import LAYOUT, read_container, write_container
 from updater.heads.gate import verify_bundle
 from updater.words.errors import NotTrusted, Usage
@@ -46,7 +48,12 @@ def test_the_layout_is_in_the_bundle_and_under_the_signatures(
     assert bundle.layout == GOOD.encode()
     assert LAYOUT not in bundle.files
     draft = read_draft(built)
-    assert any(line.startswith(f"OTP layout {len(GOOD)} bytes sha256 ") for line in describe(draft))
+    words = describe(draft)
+    at = next(n for n, line in enumerate(words) if line.startswith(f"OTP layout {len(GOOD)} bytes sha256 "))
+    assert words[at + 1 : at + 3] == [
+        "  0x0020 4 bytes: serial, u32 from column Serial",
+        "  blocks that may be locked: 1",
+    ]
     assert as_json(draft)["otp"] == {"length": len(GOOD), "sha256": draft.manifest.otp.sha256}  # type: ignore[union-attr] # it has one
     changed = write_container(read_container(built) | {LAYOUT: GOOD.replace("u32", "u16").encode()})
     with pytest.raises(NotTrusted, match=r"otp\.toml is not what was signed"):
@@ -68,6 +75,20 @@ def test_a_rehearsal_keeps_the_layout(tmp_path: Path, demo_vendor: DemoVendor) -
     built = build(recipe(tmp_path), RECIPES, [demo_vendor.root])
     home, own = _signed_by_nobody(built, demo_vendor.vendor, NOW)
     assert verify_bundle(own, embedded_root=home.embedded_root, now=NOW).layout == GOOD.encode()
+
+
+def test_who_signs_reads_of_every_field_what_it_burns() -> None:
+    assert layout_words(GOLDEN.encode())[:6] == [
+        "  0x0000 1 byte: format, u8, always 1",
+        "  0x0001 2 bytes: batch, u16, asked",
+        "  0x0003 1 byte: filler, bytes, always ff",
+        "  0x0004 4 bytes: serial, u32 from column Serial",
+        "  0x0008 8 bytes: model, text from column Model",
+        "  0x0010 4 bytes: check, crc-32 over 0x0000 to 0x000F",
+    ]
+    assert layout_words(b"schema = 2") == [
+        "  CANNOT BE READ: the layout is wrong: Expected `int` <= 1 - at `$.schema`"
+    ]
 
 
 @pytest.mark.parametrize(
