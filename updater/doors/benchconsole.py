@@ -76,14 +76,7 @@ def station(
     """
     check_may_write(hands)
     hands = _with_newest(hands, request, face)
-    question = "Update every device that is plugged in from now on?"
-    if production is not None:
-        beginning = production.begin(hands)
-        question = "Update every device that is plugged in from now on, and burn its values for ever?"
-        for line in production_words(
-            production.layout, production.name, beginning.table, beginning.rows, beginning.free
-        ):
-            face.say(line)
+    question = _said_of_values(hands, face, production)
     with _clerk(hands, face, lanes, paper) as clerk, hands.bus.clock.together():
         bench = Station(hands, request, lanes.hear, production)
         face.confirm(question, yes=yes)
@@ -110,6 +103,16 @@ def _with_newest(hands: Hands, request: Request, face: Face) -> Hands:
     if hands.home.doubt:
         face.say(f"Note: {hands.home.doubt}")
     return hands if request.data is not None else newest_if_any(hands, face.emit)
+
+
+def _said_of_values(hands: Hands, face: Face, production: Production | None) -> str:
+    """Say what each board gets beside its firmware, and return the question. Raises what `begin` does."""
+    if production is None:
+        return "Update every device that is plugged in from now on?"
+    begun = production.begin(hands)
+    for line in production_words(production.layout, production.name, begun.table, begun.rows, begun.free):
+        face.say(line)
+    return "Update every device that is plugged in from now on, and burn its values for ever?"
 
 
 def _unchanged(hands: Hands, prepared: Prepared) -> Outcome:

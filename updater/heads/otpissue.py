@@ -219,22 +219,9 @@ def choose_row(
         table.row(wanted)
         check_use(entries, uses[wanted - 1], board, f"row {wanted} of {table.name}")
         return wanted
-    own = {entry.use for entry in entries if entry.is_for(board)}
-    maybe = {entry.use for entry in entries if entry.is_for(board) is None}
-    held = held_row(layout, table, board.data)
-    for number, use in enumerate(uses, start=1):
-        if use in own:
-            if held is None or uses[held - 1] != use:
-                _check_not_done(entries, use, board, f"row {number} of {table.name}")
-            return number
-    if held is not None:
-        check_use(
-            entries, uses[held - 1], board, f"row {held} of {table.name}, whose values this board holds,"
-        )
-        return held
-    for number, use in enumerate(uses, start=1):
-        if use in maybe:
-            raise _may_be(f"row {number} of {table.name}", f"add --row {number}; else add another --row")
+    has = _row_it_has(uses, table.name, entries, board, held_row(layout, table, board.data))
+    if has is not None:
+        return has
     if not _is_blank(layout, board.data):
         raise Refused(
             f"the board holds values already that are in no row of {table.name}, and the ledger does not "
@@ -250,6 +237,29 @@ def choose_row(
         f"every row of {table.name} was used",
         advice="Nothing was changed. Add rows to the table, and run the command again.",
     )
+
+
+def _row_it_has(
+    uses: Sequence[str], table: str, entries: Sequence[Entry], board: Board, held: int | None
+) -> int | None:
+    """The row that the ledger gave to this board, or whose values it holds (`held`); None without one.
+
+    Raises `Refused` where another board has the held one, or where this may be the board that has a row.
+    """
+    own = {entry.use for entry in entries if entry.is_for(board)}
+    for number, use in enumerate(uses, start=1):
+        if use in own:
+            if held is None or uses[held - 1] != use:
+                _check_not_done(entries, use, board, f"row {number} of {table}")
+            return number
+    if held is not None:
+        check_use(entries, uses[held - 1], board, f"row {held} of {table}, whose values this board holds,")
+        return held
+    maybe = {entry.use for entry in entries if entry.is_for(board) is None}
+    for number, use in enumerate(uses, start=1):
+        if use in maybe:
+            raise _may_be(f"row {number} of {table}", f"add --row {number}; else add another --row")
+    return None
 
 
 def check_columns(name: str, entries: Iterable[Entry], wanted: tuple[str, ...]) -> None:
