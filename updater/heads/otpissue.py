@@ -352,10 +352,11 @@ def _check_not_done(entries: Iterable[Entry], use: str, board: Board, what: str)
     """Burnt bytes stay: a board without what was burnt into it is another one. Raises `Refused`."""
     if board.data and any(entry.done and entry.use == use for entry in entries):
         raise Refused(
-            f"{what} was burnt into a board with this unique ID, and this board does not hold it: two "
-            "boards say the same ID",
-            advice="Nothing was changed. Put both boards aside: their chips may be copies, or their firmware "
-            "says an ID that is not the chip's.",
+            f"{what} was burnt into a board with this unique ID, and this board does not hold it where the "
+            "layout says: two boards say the same ID, or the layout has moved its fields",
+            advice="Nothing was changed. Put the board aside. Is it the one, use the layout by which it was "
+            "burnt. Else its chip or the other one may be a copy, or the firmware says an ID that is not the "
+            "chip's.",
         )
 
 
