@@ -354,9 +354,9 @@ def _check_not_done(entries: Iterable[Entry], use: str, board: Board, what: str)
         raise Refused(
             f"{what} was burnt into a board with this unique ID, and this board does not hold it where the "
             "layout says: two boards say the same ID, or the layout has moved its fields",
-            advice="Nothing was changed. Put the board aside. If it is the one that was burnt, use the layout "
-            "by which that was done. Else one of the two chips may be a copy, or the firmware says an ID that "
-            "is not the chip's.",
+            advice="Nothing was changed. Put the board aside. If it is the one that was burnt, use the "
+            "layout by which that was done. Else one of the two chips may be a copy, or the firmware says "
+            "an ID that is not the chip's.",
         )
 
 
