@@ -37,14 +37,14 @@ def check_choice(recipe: Recipe, product: Product | None = None) -> None:
         _refuse_unknown(f"image {image.name}", image.for_, chips_of(f"image {image.name}", image.for_))
     for gap in recipe.not_for:
         _refuse_unknown("not_for", gap, chips_of("not_for", gap))
-    for chip in _chips(recipe, product):
+    for chip in chips_met(recipe, product):
         _check_chip(recipe, chip)
 
 
 def warnings(recipe: Recipe) -> list[str]:
     """What the choice costs in the field, in words: who cannot be told apart gets nothing."""
     sentences = []
-    for chip in _chips(recipe, None):
+    for chip in chips_met(recipe, None):
         chosen = [image.for_ for image in recipe.images if chip.dev_id.value in image.for_.dev_ids]
         if any(one.revisions for one in chosen):
             sentences.append(_revision_warning(chip))
@@ -69,7 +69,8 @@ def _revision_warning(chip: Chip) -> str:
     )
 
 
-def _chips(recipe: Recipe, product: Product | None) -> Sequence[Chip]:
+def chips_met(recipe: Recipe, product: Product | None) -> Sequence[Chip]:
+    """The chips that the images name, and with a `product` all that it is made with. Raises Usage."""
     named = [chip for image in recipe.images for chip in chips_of(f"image {image.name}", image.for_)]
     made_with = chips_made_with(product) if product is not None else ()
     rows = {chip.dev_id.value: chip for chip in (*named, *made_with)}

@@ -46,7 +46,8 @@ class Recipe(
 ):
     """A release. `roots` are the root metadata files from the first to the newest, relative to the recipe.
 
-    `header_address` is where every image carries the product header (`docs/integration.md`).
+    `header_address` is where every image carries the product header (`docs/integration.md`), `otp` the file
+    with the layout of the product's one-time-programmable memory (`docs/otp.md`), relative to the recipe.
     """
 
     product: str
@@ -61,6 +62,7 @@ class Recipe(
     not_for: tuple[NotFor, ...] = ()
     roots: tuple[str, ...] = ()
     header_address: int | None = None
+    otp: str | None = None
     from_min_version: Version | None = None
     accept_no_recovery: bool = False
 

@@ -22,7 +22,7 @@ from semver import Version
 
 from updater.demo.plays import plays
 from updater.hands.host import Home
-from updater.heads.container import ENVELOPE, read_container, write_container
+from updater.heads.container import ENVELOPE, contents_of, read_container, write_container
 from updater.heads.gate import verify_bundle
 from updater.heads.manifest import Bundle, Image, Manifest
 from updater.heads.trust import Envelope, format_envelope, parse_envelope
@@ -145,8 +145,7 @@ def _signed_by_nobody(data: bytes, vendor: Vendor, now: datetime) -> tuple[Home,
     envelope = Envelope(signed.payload, signed.payload_type, {})
     for name in ("release-1", "release-2"):
         envelope.sign(signers[name])
-    images = {name: content for name, content in members.items() if name.startswith("images/")}
-    own = {ENVELOPE: format_envelope(envelope), "root/1.root.json": dump(draft), **images}
+    own = {ENVELOPE: format_envelope(envelope), "root/1.root.json": dump(draft), **contents_of(members)}
     return Home(vendor, dump(draft)), write_container(own)
 
 

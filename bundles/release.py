@@ -14,10 +14,11 @@ from pathlib import Path
 
 from securesystemslib.signer import Signer
 
-from updater.heads.container import ENVELOPE, images_of, read_container, roots_of, write_container
+from updater.heads.container import ENVELOPE, LAYOUT, contents_of, read_container, roots_of, write_container
 from updater.heads.manifest import (
     SCHEMA,
     Image,
+    LayoutFile,
     Manifest,
     ManifestSegment,
     format_manifest,
@@ -33,6 +34,7 @@ from .choice import check_choice
 from .descriptor import described_product, refuse_kept
 from .files import read_file
 from .keys import name_of
+from .layout import layout_words, read_layout
 from .placement import place
 from .recipe import Recipe, RecipeImage, image_segments
 
@@ -46,6 +48,7 @@ class Draft:
     root: Root
     signed_by: tuple[str, ...]
     threshold: int
+    layout: bytes | None = None
 
     @property
     def complete(self) -> bool:
@@ -76,7 +79,10 @@ def build(
             refuse_kept(image, segments, product)
         images.append(_image(image, segments))
         members |= {_file(image, part): part.data for part in segments}
-    payload = format_manifest(_manifest(recipe, tuple(images)))
+    layout = read_layout(recipe, folder, product)
+    if layout is not None:
+        members[LAYOUT] = layout
+    payload = format_manifest(_manifest(recipe, tuple(images), layout))
     try:
         parse_manifest(payload)  # the customer's own reader has the last word
     except (NotTrusted, Refused) as error:
@@ -94,7 +100,7 @@ def read_draft(data: bytes) -> Draft:
     root = walk_roots(roots[0], roots[1:]).root
     envelope = parse_envelope(members[ENVELOPE])
     manifest = parse_manifest(envelope.payload)
-    _compare(manifest, images_of(members))
+    _compare(manifest, contents_of(members))
     verdict = root.get_verification_result("targets", envelope.pae(), envelope.signatures)
     return Draft(
         manifest=manifest,
@@ -102,6 +108,7 @@ def read_draft(data: bytes) -> Draft:
         root=root,
         signed_by=tuple(sorted(name_of(key) for key in verdict.signed.values())),
         threshold=verdict.threshold,
+        layout=members.get(LAYOUT),
     )
 
 
@@ -146,16 +153,17 @@ def with_roots(data: bytes, roots: Sequence[bytes]) -> bytes:
 def compare(data: bytes, rebuilt: bytes) -> list[str]:
     """How a bundle differs from one that was rebuilt from the recipe, in words; empty when it does not.
 
-    Signatures are left out: two people sign the same manifest. The images are compared byte by byte.
+    Signatures are left out: two people sign the same manifest. Images and OTP layout are compared byte by
+    byte.
     """
     one, other = read_draft(data), read_draft(rebuilt)
     differences = []
     if one.manifest_sha256 != other.manifest_sha256:
         for field in one.manifest.__struct_fields__:
             said, built = getattr(one.manifest, field), getattr(other.manifest, field)
-            if said != built and field != "images":
+            if said != built and field not in ("images", "otp"):
                 differences.append(f"{field}: the bundle says {said}, the rebuild {built}")
-    mine, theirs = images_of(read_container(data)), images_of(read_container(rebuilt))
+    mine, theirs = contents_of(read_container(data)), contents_of(read_container(rebuilt))
     for name in sorted(mine.keys() | theirs.keys()):
         if name not in theirs or name not in mine:
             differences.append(f"{name}: only in the {'bundle' if name in mine else 'rebuild'}")
@@ -182,6 +190,9 @@ def describe(draft: Draft) -> list[str]:
         words.append("ACCEPTS DEVICES WITHOUT A WAY TO RECOVER")
     for image in manifest.images:
         words += describe_image(image)
+    if manifest.otp is not None and draft.layout is not None:
+        words.append(f"OTP layout {manifest.otp.length} bytes sha256 {manifest.otp.sha256}")
+        words += layout_words(draft.layout)
     return [*words, f"manifest sha256 {draft.manifest_sha256}", signature_words(draft)]
 
 
@@ -210,7 +221,7 @@ def as_json(draft: Draft) -> dict[str, object]:
     )
 
 
-def _manifest(recipe: Recipe, images: tuple[Image, ...]) -> Manifest:
+def _manifest(recipe: Recipe, images: tuple[Image, ...], layout: bytes | None) -> Manifest:
     return Manifest(
         schema=SCHEMA,
         product=recipe.product,
@@ -224,6 +235,7 @@ def _manifest(recipe: Recipe, images: tuple[Image, ...]) -> Manifest:
         accept_no_recovery=recipe.accept_no_recovery,
         notes=recipe.notes,
         images=images,
+        otp=LayoutFile(length=len(layout), sha256=hashlib.sha256(layout).hexdigest()) if layout else None,
     )
 
 
@@ -251,8 +263,12 @@ def _compare(manifest: Manifest, files: dict[str, bytes]) -> None:
     """Nobody signs a description whose bytes are others."""
     parts = [part for image in manifest.images for part in image.segments]
     said = {part.file: part.sha256 for part in parts}
+    if manifest.otp is not None:
+        said[LAYOUT] = manifest.otp.sha256
     if said != {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}:
-        raise NotTrusted("the images are not those of the manifest", advice="Build the bundle again.")
+        raise NotTrusted(
+            "the images or the OTP layout are not those of the manifest", advice="Build the bundle again."
+        )
 
 
 def _silicon(image: Image) -> str:

@@ -31,9 +31,10 @@ from updater.hands.channel import UpdateSite
 from updater.hands.host import load_home, today
 from updater.hands.store import open_store
 from updater.hands.usbio import Bus
+from updater.heads.container import LAYOUT
 from updater.heads.dfu.words import Request
 from updater.heads.gate import verify_bundle
-from updater.heads.manifest import Image, ImageFor, ManifestSegment
+from updater.heads.manifest import Image, ImageFor, LayoutFile, ManifestSegment
 from updater.heads.silicon import the_table
 from updater.heads.silicon.cells import Fact
 from updater.lab import shelf
@@ -205,8 +206,8 @@ class Desk:
         (folder / "root.json").write_bytes(_own_root())
         self._patch.setenv("UPDATER_VENDOR", str(folder))
 
-    def bundle(self, *programs: Program) -> str:
-        """A signed bundle file with these images for all the chips of the gizmo."""
+    def bundle(self, *programs: Program, otp: str | None = None) -> str:
+        """A signed bundle file with these images for all the chips of the gizmo, and this OTP layout."""
         rows = [the_table().by_id(chip) for chip in self._chips]
         dev_ids = tuple(row.dev_id.value for row in rows if row)
         images, files = [], {}
@@ -226,6 +227,10 @@ class Desk:
         manifest = make_manifest(
             product=GIZMO, hardware=("A",), version=parse_version(version), images=tuple(images)
         )
+        if otp is not None:
+            layout = files[LAYOUT] = otp.encode()
+            signed = LayoutFile(length=len(layout), sha256=hashlib.sha256(layout).hexdigest())
+            manifest = msgspec.structs.replace(manifest, otp=signed)
         path = self.state.parent / f"{GIZMO}-{version}.fwb"
         path.write_bytes(make_bundle(manifest, roots={1: _own_root()}, files=files))
         return str(path)

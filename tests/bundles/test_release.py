@@ -104,7 +104,7 @@ def test_the_json_has_every_field_of_the_contract(demo_vendor: DemoVendor) -> No
     said = as_json(read_draft(demo_vendor.bundle("demo-gadget-1.1.0")))
     assert set(said) == {
         "type", "exit", "product", "version", "security_counter", "channels", "hardware", "images",
-        "signed_by", "threshold", "root_version", "manifest_sha256",
+        "otp", "signed_by", "threshold", "root_version", "manifest_sha256",
     }  # fmt: skip
     assert (said["product"], said["signed_by"]) == ("demo-gadget", ["release-1", "release-2"])
 

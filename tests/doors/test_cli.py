@@ -116,7 +116,7 @@ def test_verify_says_who_signed_and_for_what(desk: Desk) -> None:
     (line,) = desk.updater("verify", path, "--json").lines
     assert set(line) == {
         "type", "exit", "product", "version", "security_counter", "channels", "hardware", "images",
-        "signed_by", "threshold", "root_version", "manifest_sha256",
+        "otp", "signed_by", "threshold", "root_version", "manifest_sha256",
     }  # fmt: skip
     assert (line["exit"], line["product"], line["version"]) == (0, "demo-widget", "1.1.0")
     assert line["signed_by"] == ["release-1", "release-2"]

@@ -32,7 +32,7 @@ from tests.heads.bundle_kit import (
 )
 from updater.heads.container import write_container
 from updater.heads.gate import verify_bundle, verify_evidence, walk_roots
-from updater.heads.manifest import canonical_json, format_manifest
+from updater.heads.manifest import LayoutFile, canonical_json, format_manifest
 from updater.words.errors import NotTrusted, Refused, UpdaterError
 from updater.words.facts import Segment
 
@@ -45,6 +45,10 @@ FORGED = make_root(
     signed_by=("mallory-1", "mallory-2"),
 )
 GOOD = make_bundle()
+OTP = (
+    b'schema = 1\nproduct = "demo-widget"\n'
+    b'[[field]]\nname = "serial"\ntype = "u32"\noffset = 0\ncsv = "Serial"\n'
+)
 
 
 def refused(data: bytes, **how: object) -> str:
@@ -230,6 +234,49 @@ def test_an_envelope_that_was_tampered_with_proves_nothing(envelope: bytes) -> N
     assert verify_evidence(envelope, walk_roots(root_1(), ()).root) is None
 
 
+# -- the OTP layout -----------------------------------------------------------------------------------
+
+
+def with_layout(layout: bytes | None = OTP, **signed: object) -> bytes:
+    """A bundle whose manifest speaks of a layout, and this one in the file."""
+    said = LayoutFile(length=len(OTP), sha256=hashlib.sha256(OTP).hexdigest())
+    manifest = make_manifest(otp=msgspec.structs.replace(said, **signed))
+    more = {} if layout is None else {"otp.toml": layout}
+    return make_bundle(manifest, files={"images/main.bin": PROGRAM, **more})
+
+
+def test_the_layout_comes_through_as_it_was_signed_and_is_no_image() -> None:
+    bundle = open_bundle(with_layout())
+    assert bundle.layout == OTP
+    assert set(bundle.files) == {"images/main.bin"}
+    assert open_bundle(GOOD).layout is None
+
+
+@pytest.mark.parametrize(
+    ("bundle", "why"),
+    [
+        (with_layout(b"schema = 2\n"), "otp.toml is not what was signed"),
+        (with_layout(b""), "otp.toml is not what was signed"),
+        (with_layout(length=len(OTP) - 1), "otp.toml is not what was signed"),
+        (with_layout(None), "speaks of otp.toml, which is not in the file"),
+        (
+            make_bundle(files={"images/main.bin": PROGRAM, "otp.toml": OTP}),
+            "otp.toml, of which the manifest does not speak",
+        ),
+    ],
+)
+def test_another_layout_than_the_signed_one_is_refused(bundle: bytes, why: str) -> None:
+    assert why in refused(bundle)
+
+
+def test_the_text_of_a_layout_is_not_read_at_the_gate() -> None:
+    """Who only installs firmware needs no updater that understands it."""
+    text = b"\xff not TOML"
+    manifest = make_manifest(otp=LayoutFile(length=len(text), sha256=hashlib.sha256(text).hexdigest()))
+    files = {"images/main.bin": PROGRAM, "otp.toml": text}
+    assert open_bundle(make_bundle(manifest, files=files)).layout == text
+
+
 # -- golden bundles: made once, never again -----------------------------------------------------------
 
 
@@ -244,6 +291,20 @@ def test_a_bundle_of_the_first_release_still_verifies() -> None:
 
 GOLDEN_FILE_SHA256 = "c5a5e09ccf05324b01a7ecdc89718c7ab51ac26c6dbf5ac25cfc315f70aee79d"
 GOLDEN_MANIFEST_SHA256 = "9e6151a42c960065f888fb6cd4894610531a406bd450a2ce3db59b6af7b8b11d"
+
+
+def test_a_bundle_of_the_first_release_with_a_layout_still_verifies() -> None:
+    data = (GOLDEN / "schema-1-otp.fwb").read_bytes()
+    bundle = verify_bundle(data, embedded_root=(GOLDEN / "root-otp.json").read_bytes(), now=NOW)
+    assert hashlib.sha256(data).hexdigest() == GOLDEN_OTP_FILE_SHA256
+    assert bundle.manifest_sha256 == GOLDEN_OTP_MANIFEST_SHA256
+    assert bundle.signed_by == BOTH
+    assert bundle.layout == OTP
+    assert bundle.segments(bundle.manifest.images[0]) == (Segment(address=0x0800_0000, data=PROGRAM),)
+
+
+GOLDEN_OTP_FILE_SHA256 = "4ab05201287d1fa2e5a21f3aa20a784dce59fc0c01d202ccbb866aec54a2d97e"
+GOLDEN_OTP_MANIFEST_SHA256 = "116001fb0e14e8143d7152f3c9792ede15833453642d0ec4ea5280038fc77ffe"
 
 
 # -- properties ---------------------------------------------------------------------------------------

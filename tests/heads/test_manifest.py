@@ -20,6 +20,7 @@ from updater.heads.manifest import (
     PAYLOAD_LIMIT_BYTES,
     SEGMENT_LIMIT,
     STRING_LIMIT_CHARS,
+    LayoutFile,
     canonical_json,
     format_manifest,
     parse_manifest,
@@ -47,6 +48,24 @@ def image(**changes: Any) -> dict[str, Any]:
         "segments": [segment()],
     }
     return good | changes
+
+
+def test_a_layout_is_one_key_more_and_without_one_there_is_no_such_key() -> None:
+    """So a manifest from before there were layouts has the spelling that it always had."""
+    otp = LayoutFile(length=9, sha256=SHA_256_OF_PROGRAM)
+    signed = format_manifest(make_manifest(otp=otp))
+    key = b'"otp":{"length":9,"sha256":"' + SHA_256_OF_PROGRAM.encode() + b'"},'
+    assert signed.replace(key, b"") == format_manifest(make_manifest())
+    assert parse_manifest(signed).otp == otp
+
+
+@pytest.mark.parametrize(
+    "otp",
+    [None, {}, "otp.toml", {"length": 9}, {"length": 0, "sha256": "0" * 64}, {"length": 9, "sha256": ""}],
+)
+def test_a_layout_in_any_other_spelling_is_refused(otp: Any) -> None:
+    with pytest.raises(NotTrusted):
+        parse(raw_manifest(otp=otp))
 
 
 def test_the_signed_bytes_are_these() -> None:

@@ -342,7 +342,65 @@ def test_a_virtual_rom_that_is_sent_the_plan_holds_exactly_the_wanted_bytes(
     assert violations == []
 
 
+TWENTY = bytes.fromhex("0102030405060708090a0b0c0d0e0f1011121314")
+
+
+@pytest.mark.parametrize("chip", ROWS)
+def test_a_write_that_was_cut_behind_any_byte_is_completed_or_told(chip: str) -> None:
+    """Twenty bytes across the units of each geometry. Without ECC the rest is burnt; with it, whole units."""
+    patch, unit = Patch(0x1E, TWENTY), behaviour(chip).unit_bytes
+    for count in range(len(TWENTY) + 1):
+        before = blank(chip, Patch(0x1E, TWENTY[:count]))
+        is_in_a_unit = count and (0x1E + count) % unit and count < len(TWENTY)
+        if is_in_a_unit and not before.locks:
+            with pytest.raises(Refused, match="were written before") as caught:
+                plan_for(chip, before, patch)
+            assert f"at offset 0x{(0x1E + count) // unit * unit:X}" in caught.value.message
+        else:
+            plan = plan_for(chip, before, patch)
+            assert plan.after.data == blank(chip, patch).data
+            assert plan.changed_bytes == len(TWENTY) - count
+
+
+@pytest.mark.parametrize("chip", ROWS)
+def test_a_byte_whose_bits_had_fallen_in_part_is_told_and_not_written_over(chip: str) -> None:
+    for count, wanted in enumerate(TWENTY):
+        held = wanted | 0xC0
+        before = blank(chip, Patch(0x1E, TWENTY[:count] + bytes([held])))
+        with pytest.raises(Refused, match=f"offset 0x{0x1E + count:X} holds 0x{held:02X} and cannot become"):
+            plan_for(chip, before, Patch(0x1E, TWENTY))
+
+
 # ------------------------------------------------------------------------------------------------ the table
+
+_512_IN_32 = (512, 32, 16)
+_1024_IN_64 = (1024, 64, 16)
+_1024_IN_8 = (1024, 8, 0)
+GEOMETRY = {
+    # RM0033, RM0090, RM0383, RM0390: 16 blocks of 32 bytes, and a lock byte for each
+    "stm32f2": (0x1FFF7800, 0x1FFF7A00, *_512_IN_32),
+    "stm32f4": (0x1FFF7800, 0x1FFF7A00, *_512_IN_32),
+    "stm32f72": (0x1FF07800, 0x1FF07A00, *_512_IN_32),  # RM0431
+    "stm32f74": (0x1FF0F000, 0x1FF0F400, *_1024_IN_64),  # RM0385
+    "stm32f76": (0x1FF0F000, 0x1FF0F400, *_1024_IN_64),  # RM0410
+    # RM0351, RM0444, RM0440, RM0434, RM0490: 128 double words, each written once, no lock bytes
+    "stm32l4": (0x1FFF7000, 0, *_1024_IN_8),
+    "stm32g0": (0x1FFF7000, 0, *_1024_IN_8),
+    "stm32g4": (0x1FFF7000, 0, *_1024_IN_8),
+    "stm32wb": (0x1FFF7000, 0, *_1024_IN_8),
+    "stm32c0": (0x1FFF7000, 0, *_1024_IN_8),
+    "stm32u0": (0x1FFF6800, 0, *_1024_IN_8),  # RM0503
+    "stm32l5": (0x0BFA0000, 0, 512, 8, 0),  # RM0438: 64 double words
+    "stm32u5": (0x0BFA0000, 0, 512, 16, 0),  # RM0456: 32 quad words
+    "stm32h7a3": (0x08FFF000, 0, 1024, 16, 0),  # RM0455; its locks are bits of a register
+}
+
+
+@pytest.mark.parametrize("chip", WITH_OTP)
+def test_the_geometry_is_that_of_the_familys_manual(chip: str) -> None:
+    (family,) = (name for name in GEOMETRY if chip.startswith(name))
+    area = otp_area(row(chip))
+    assert (area.at, area.lock_at, area.bytes, area.block_bytes, area.lock_bytes) == GEOMETRY[family]
 
 
 @pytest.mark.parametrize("chip", the_table().chip, ids=lambda chip: chip.id)

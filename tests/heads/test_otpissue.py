@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.heads.test_otplayout import layout
@@ -20,6 +21,7 @@ from updater.heads.otpissue import (
 from updater.words.errors import Refused, Usage
 
 SERIAL = layout('name = "serial"\ntype = "u32"\noffset = 0\ncsv = "Serial"')
+COUNTED = layout('name = "n"\ntype = "u16"\noffset = 8\ncounter = 1000')
 TABLE = Table(
     "boards.csv", ({"Serial": "1", "Note": "a"}, {"Serial": "2", "Note": ""}, {"Serial": "3", "Note": ""})
 )
@@ -27,7 +29,8 @@ WHEN = "2026-11-21T09:00:00+00:00"
 
 
 def used(row: int, *device: str) -> Entry:
-    return Entry(use=use_of_row(SERIAL, TABLE.row(row)), device=device, when=WHEN, row=row)
+    use = use_of_row(SERIAL, TABLE.row(row))
+    return Entry(use=use, device=device, when=WHEN, row=row, columns=("Serial: number",))
 
 
 def board(*names: str, begun: bool = False) -> Board:
@@ -94,7 +97,7 @@ def test_a_bootloaders_serial_number_alone_says_maybe_and_a_person_decides() -> 
         choose_row(SERIAL, TABLE, entries, board("uid:b", "rom:s", begun=True), 1)
     counted = [Entry(use=use_of_count(0), device=("rom:s",), when=WHEN)]
     with pytest.raises(Refused, match="number 0 was given to a board"):
-        choose_count(counted, board("rom:s"))
+        choose_count(COUNTED, counted, board("rom:s"))
 
 
 def test_a_board_without_any_name_gets_a_free_row_or_goes_on_with_what_it_has_begun() -> None:
@@ -113,9 +116,9 @@ def test_a_row_is_known_by_its_values_wherever_it_stands_and_however_they_are_wr
 
 def test_a_count_goes_up_by_one_and_stays_with_its_board() -> None:
     entries = [Entry(use=use_of_count(n), device=(f"uid:{n}",), when=WHEN) for n in (0, 1)]
-    assert choose_count([], board("uid:x")) == 0
-    assert choose_count(entries, board("uid:x")) == 2
-    assert choose_count(entries, board("uid:0")) == 0
+    assert choose_count(COUNTED, [], board("uid:x")) == 0
+    assert choose_count(COUNTED, entries, board("uid:x")) == 2
+    assert choose_count(COUNTED, entries, board("uid:0")) == 0
 
 
 def test_a_line_that_was_cut_off_anywhere_counts_for_nothing_and_the_next_is_whole() -> None:
@@ -131,3 +134,85 @@ def test_a_line_that_was_cut_off_anywhere_counts_for_nothing_and_the_next_is_who
 def test_a_ledger_that_holds_anything_else_is_not_used() -> None:
     with pytest.raises(Refused, match="line 1 of l is not what an updater writes"):
         parse_ledger("l", b"Serial,Note\n")
+
+
+def burnt(*places: tuple[int, str]) -> bytes:
+    """A memory of 16 bytes that is blank but for these."""
+    data = bytearray(b"\xff" * 16)
+    for at, digits in places:
+        data[at : at + len(digits) // 2] = bytes.fromhex(digits)
+    return bytes(data)
+
+
+def test_a_board_that_holds_all_values_of_a_row_has_that_row() -> None:
+    second = Board(("uid:c",), True, burnt((0, "02000000")))
+    assert choose_row(SERIAL, TABLE, [used(1, "uid:a")], second, None) == 2
+    assert choose_row(SERIAL, TABLE, [], Board((), True, second.data), None) == 2
+    with pytest.raises(
+        Refused, match=r"row 2 of boards\.csv, whose values this board holds, was used for another"
+    ):
+        choose_row(SERIAL, TABLE, [used(2, "uid:a")], second, None)
+
+
+def test_a_board_that_holds_something_else_gets_no_row_by_itself() -> None:
+    """Half a row, or somebody else's: the next free one is not tried on it."""
+    for data in (burnt((0, "02")), burnt((0, "09000000"))):
+        with pytest.raises(Refused, match=r"in no row of boards\.csv") as caught:
+            choose_row(SERIAL, TABLE, [], Board(("uid:c",), True, data), None)
+        assert "--row" in caught.value.advice
+        assert choose_row(SERIAL, TABLE, [used(3, "uid:c")], Board(("uid:c",), True, data), None) == 3
+        assert choose_row(SERIAL, TABLE, [], Board(("uid:c",), True, data), 2) == 2
+
+
+def test_a_row_that_was_burnt_is_not_given_to_a_board_that_does_not_hold_it() -> None:
+    """The same unique ID, and a memory that cannot be the one that was burnt."""
+    done = msgspec.structs.replace(used(2, "uid:a"), done=True)
+    entries = [used(2, "uid:a"), done]
+    assert choose_row(SERIAL, TABLE, entries, Board(("uid:a",), True, burnt((0, "02000000"))), None) == 2
+    for data in (burnt(), burnt((0, "0200"))):
+        assert choose_row(SERIAL, TABLE, entries[:1], Board(("uid:a",), True, data), None) == 2
+        with pytest.raises(Refused, match="two boards say the same ID"):
+            choose_row(SERIAL, TABLE, entries, Board(("uid:a",), True, data), None)
+    counted = [Entry(use=use_of_count(3), device=("uid:a",), when=WHEN, done=True)]
+    with pytest.raises(Refused, match="two boards say the same ID"):
+        choose_count(COUNTED, counted, Board(("uid:a",), False, burnt()))
+
+
+def test_what_lies_outside_the_tables_fields_says_nothing_of_a_row() -> None:
+    assert choose_row(SERIAL, TABLE, [], Board(("uid:c",), True, burnt((8, "00"))), None) == 1
+
+
+def test_rows_that_wait_for_other_boards_are_not_chosen() -> None:
+    waits = {use_of_row(SERIAL, TABLE.row(1)), use_of_row(SERIAL, TABLE.row(2))}
+    assert choose_row(SERIAL, TABLE, [], board("uid:c"), None, waits) == 3
+    assert choose_row(SERIAL, TABLE, [used(2, "uid:c")], board("uid:c"), None, waits) == 2
+
+
+def test_a_row_is_the_same_wherever_the_next_release_puts_it_and_however_wide() -> None:
+    for other in ("u64", "u16"):
+        moved = layout(f'name = "sn"\ntype = "{other}"\nendian = "big"\noffset = 64\ncsv = "Serial"')
+        assert use_of_row(moved, TABLE.row(2)) == use_of_row(SERIAL, TABLE.row(2))
+        assert choose_row(moved, TABLE, [used(1, "uid:a")], board("uid:c"), None) == 2
+
+
+def test_a_layout_that_takes_other_values_from_the_table_would_not_know_its_rows() -> None:
+    """Row 1 is used, and by its serial and note together nobody has seen it."""
+    both = layout(
+        'name = "serial"\ntype = "u32"\noffset = 0\ncsv = "Serial"\n'
+        '[[field]]\nname = "note"\ntype = "text"\nlength = 4\noffset = 4\ncsv = "Note"'
+    )
+    with pytest.raises(
+        Refused, match="which took from it: Serial: number; this one takes: Note: text, Serial"
+    ) as caught:
+        choose_row(both, TABLE, [used(1, "uid:a")], board("uid:c"), None)
+    assert "a table of its own" in caught.value.advice
+
+
+def test_a_board_that_holds_a_number_keeps_it() -> None:
+    holds_7 = Board(("uid:c",), True, burnt((8, "ef03")))
+    entries = [Entry(use=use_of_count(7), device=("uid:a",), when=WHEN)]
+    assert choose_count(COUNTED, [], holds_7) == 7
+    with pytest.raises(Refused, match="the number that this board holds was used for another board"):
+        choose_count(COUNTED, entries, holds_7)
+    with pytest.raises(Refused, match="a number that is none of this layout's"):
+        choose_count(COUNTED, [], Board(("uid:c",), True, burnt((8, "e703"))))

@@ -32,10 +32,23 @@ def test_a_label_that_asks_for_what_no_board_has_is_refused(template: str) -> No
     assert "$serial" in refused.value.advice
 
 
+def test_a_label_may_say_values_of_the_layout_beside_what_the_board_says() -> None:
+    template = "$title {serial} ${serial} {serial}$$"
+    check_label(template, ["serial"])
+    values = {"serial": "$uid", "key": None}
+    assert label_text(template, BOARD, AT, values) == "Gadget $uid 0042 $uid$", "a value is no template"
+    for wrong in ("{key}", "{serial} {batch}"):
+        with pytest.raises(Usage, match="no OTP layout gives it a value"):
+            check_label(wrong, ["serial"])
+    with pytest.raises(Usage, match="no OTP layout"):
+        check_label("{serial}")
+
+
 def test_the_columns_are_a_contract() -> None:
     assert COLUMNS == (
         "time", "port", "result", "exit", "product", "hardware", "serial", "uid", "from_version",
-        "to_version", "identity", "manifest_sha256", "wrote_bytes", "ms", "label", "message",
+        "to_version", "identity", "manifest_sha256", "wrote_bytes", "ms", "label", "message", "otp",
+        "otp_row", "otp_key",
     )  # fmt: skip
 
 

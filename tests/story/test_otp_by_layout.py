@@ -72,7 +72,8 @@ def next_board(desk: Desk, name: str) -> None:
 
 def ledger(desk: Desk) -> list[dict[str, object]]:
     path = desk.state.parent / "boards.csv.ledger"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [entry for entry in map(json.loads, lines) if "done" not in entry]
 
 
 def held(desk: Desk, name: str) -> bytes:

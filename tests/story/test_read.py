@@ -328,3 +328,20 @@ def test_whatever_is_read_nothing_is_sent_but_addresses_and_the_farewell(desk: D
         assert block == 0
         assert not data or (data[0], len(data)) == (0x21, 5)
     assert before == {path.name: path.read_bytes() for path in (desk.lab / "board1").glob("*.bin")}
+
+
+@pytest.mark.parametrize("region", ["otp", "options", "id"])
+@pytest.mark.parametrize("form", ["bin", "hex", "dfu"])
+def test_what_was_kept_of_any_memory_is_compared_with_it(desk: Desk, region: str, form: str) -> None:
+    desk.sells("stm32f405")
+    desk.plug_in_gizmo("stm32f405", program("1.0.0"))
+    path = str(file(desk, f"kept.{form}"))
+    assert desk.updater("read", "--region", region, "--output", path).exit == 0
+    assert desk.updater("read", "--region", region, "--compare", path).exit == 0
+
+
+def test_taking_protection_off_is_refused_with_the_way_it_is_done_elsewhere(desk: Desk) -> None:
+    """Of no row a source documents the state after it; level 2 has no words in the command line at all."""
+    said = desk.updater("unprotect", "--json")
+    assert (said.exit, said.last["error"], said.last["device_is"]) == (6, "Refused", "untouched")
+    assert "STM32CubeProgrammer do it (option byte RDP, level 0)" in said.last["advice"]

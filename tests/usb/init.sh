@@ -22,14 +22,16 @@ stop() {
 # cache=loose: the host's files are taken not to change while the guest runs.
 mount -t 9p -o "$share,cache=loose,ro" host /host || stop "no root file system"
 mount -t tmpfs tmpfs /layer
-mkdir /layer/upper /layer/work
+mkdir /layer/upper /layer/work /layer/memory /layer/memory-work
 mount -t overlay -o lowerdir=/host,upperdir=/layer/upper,workdir=/layer/work overlay /newroot || stop "no overlay"
 for tree in proc sys dev; do
     mount --move "/$tree" "/newroot/$tree"
 done
 ln -s /proc/self/fd /newroot/dev/fd
 mkdir -p /newroot/dev/shm /newroot/dev/pts /newroot/mnt/job /newroot/mnt/results
-mount -t tmpfs tmpfs /newroot/dev/shm
+# The tests keep their folders in the host's memory where there is room; the guest's own /dev would hide them.
+mount -t overlay -o lowerdir=/host/dev/shm,upperdir=/layer/memory,workdir=/layer/memory-work overlay \
+    /newroot/dev/shm || mount -t tmpfs tmpfs /newroot/dev/shm
 mount -t devpts devpts /newroot/dev/pts
 # The lent folders are written through, and may be mapped into memory (SQLite does that).
 for folder in job results; do

@@ -1,4 +1,8 @@
-"""What dfu-util 0.11 says of a DfuSe file that `bundles export` has written, and of memory that we read."""
+"""What dfu-util 0.11 says of a DfuSe file that `bundles export` has written, of memory that we read, and of
+one-time-programmable bytes that we burnt over real libusb.
+
+One guest for all: board 1 is an STM32F405, board 2 the STM32F746 on which ST-LINK Utility could not do it.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,15 @@ from pathlib import Path
 import pytest
 
 from bundles.cli import main
-from bundles.demo.make import make_demo
+from bundles.demo.make import DemoVendor, make_demo
 from bundles.firmware import read_firmware
 from bundles.recipe import parse_recipe
-from bundles.release import build
+from bundles.release import build, sign
 from tests.tools import need
 from tests.usb.attached import attached_boards_script
 from tests.usb.guest import run_in_guest
 from updater.doors.cli import run
+from updater.heads.vendor import Kind
 from updater.lab.shelf import add_board
 from updater.words.facts import Segment
 
@@ -52,6 +57,49 @@ name = "stm32f405"
 for = {{ dev_ids = [0x413] }}
 inputs = [{{ file = "{HEX.as_posix()}" }}, {{ file = "tables.bin", address = 0x{TABLES_AT:X} }}]
 """
+OTP_F746_AT = 0x1FF0F000
+OTP_RELEASE = f"""
+product = "demo-gadget"
+hardware = ["A"]
+version = "1.1.0"
+security_counter = 1
+channels = ["stable"]
+created = 2026-03-02
+min_tool = "0.1.0"
+notes = "The demo's firmware for another chip, and an OTP layout."
+otp = "layout.toml"
+
+[[image]]
+name = "stm32f746"
+for = {{ dev_ids = [0x449] }}
+inputs = [{{ file = "{HEX.as_posix()}" }}]
+"""
+LAYOUT = """
+schema = 1
+product = "demo-gadget"
+[[field]]
+name = "serial"
+type = "u32"
+endian = "big"
+offset = 0x22
+asked = true
+[[field]]
+name = "made"
+type = "date"
+offset = 0x81
+asked = true
+"""
+OTP_BEFORE = {0x20: "0037", 0x400 + 5: "00"}
+"""What somebody burnt before: the bytes beside the serial number, and the lock of block 5."""
+OTP_AFTER = OTP_BEFORE | {0x22: "01020304", 0x81: "20261130"}
+
+
+def memory(places: dict[int, str]) -> bytes:
+    """An F746's 1,024 bytes and 16 lock bytes, blank but for these."""
+    held = bytearray(b"\xff" * 1040)
+    for at, digits in places.items():
+        held[at : at + len(digits) // 2] = bytes.fromhex(digits)
+    return bytes(held)
 
 
 @dataclass(frozen=True)
@@ -72,7 +120,7 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results folder after `dfu-suffix -c` and `dfu-util -D` on the exported gadget firmware."""
     need("qemu-system-x86_64", "dfu-util")
     folder = tmp_path_factory.mktemp("dfuse")
-    vendor = make_demo(tmp_path_factory.mktemp("vendor") / "demo", now=datetime.now(UTC))
+    vendor = make_demo(tmp_path_factory.mktemp("vendor") / "demo", kind=Kind.PRODUCT, now=datetime.now(UTC))
     (folder / "tables.bin").write_bytes(TABLES)
     (folder / "gadget.fwb").write_bytes(build(parse_recipe(RECIPE.encode()), folder, [vendor.root]))
     assert main(["export", str(folder / "gadget.fwb"), "-o", str(folder / "gadget.dfu")]) == 0
@@ -86,21 +134,55 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     otp = folder / "lab" / "board1" / "otp.bin"
     otp.write_bytes(OTP.ljust(otp.stat().st_size, b"\xff"))
-    commands = ""
+    write = board_for_otp(folder, vendor)
+    commands = f'export UPDATER_VENDOR="{vendor.folder}/vendor" UPDATER_STATE="$RESULTS/state-of-guest"\n'
     for name, command in (
         ("suffix", 'dfu-suffix -c "$RESULTS/gadget.dfu"'),
-        ("download", 'timeout 120 dfu-util -D "$RESULTS/gadget.dfu"'),
+        ("download", 'timeout 120 dfu-util -p 1-1 -D "$RESULTS/gadget.dfu"'),
+        ("burnt", write),
+        (
+            "otp-of-f746",
+            f'timeout 60 dfu-util -p 1-2 -a 2 -s 0x{OTP_F746_AT:X}:1040 -U "$RESULTS/otp-of-f746.bin"',
+        ),
         *(
-            (name, f'timeout 60 dfu-util -a {alternate} -s 0x{at:X}:{length} -U "$RESULTS/{name}.bin"')
+            (name, f'timeout 60 dfu-util -p 1-1 -a {alternate} -s 0x{at:X}:{length} -U "$RESULTS/{name}.bin"')
             for name, (alternate, at, length) in UPLOADS.items()
         ),
     ):
         commands += f'{command} >"$RESULTS/{name}.txt" 2>&1; echo $? >"$RESULTS/{name}.status"\n'
     guest = run_in_guest(
-        attached_boards_script("$RESULTS/lab", commands), results=folder, deadline_s=DEADLINE_S
+        attached_boards_script("$RESULTS/lab", commands, devices=2), results=folder, deadline_s=DEADLINE_S
     )
     assert guest.exit_status == 0, guest.output
     return folder
+
+
+def board_for_otp(folder: Path, vendor: DemoVendor) -> str:
+    """Board 2, a release with a layout for it, and the command that burns two values by that layout."""
+    described = vendor.folder / "vendor" / "vendor.toml"
+    text = described.read_text("utf-8").replace('["stm32f405"]', '["stm32f405", "stm32f746"]')
+    described.write_text(text, "utf-8")
+    (folder / "layout.toml").write_text(LAYOUT, "utf-8")
+    bundle = build(parse_recipe(OTP_RELEASE.encode()), folder, [vendor.root])
+    for name in ("release-1", "release-2"):
+        bundle = sign(bundle, vendor.signer(name))
+    (folder / "otp.fwb").write_bytes(bundle)
+    add_board(folder / "lab", chip="stm32f746", name="board2", port="1-2", in_rom=True)
+    (folder / "lab" / "board2" / "otp.bin").write_bytes(memory(OTP_BEFORE))
+    return (
+        '"$PYTHON" -m updater otp write --layout "$RESULTS/otp.fwb" --set serial=0x01020304 '
+        "--set made=2026-11-30 --device 1-2 --as demo-gadget:A --yes --json"
+    )
+
+
+def test_dfu_util_reads_the_otp_bytes_that_we_burnt_and_nothing_beside_them_changed(downloaded: Path) -> None:
+    burnt = said(downloaded, "burnt")
+    assert burnt.status == 0, burnt.text
+    assert '"result": "written"' in burnt.text
+    uploaded = said(downloaded, "otp-of-f746")
+    assert uploaded.status == 0, uploaded.text
+    assert (downloaded / "otp-of-f746.bin").read_bytes() == memory(OTP_AFTER)
+    assert (downloaded / "lab" / "board2" / "otp.bin").read_bytes() == memory(OTP_AFTER)
 
 
 def test_dfu_suffix_reads_our_suffix(downloaded: Path) -> None:
@@ -142,8 +224,8 @@ def test_dfu_util_uploads_the_bytes_that_updater_read_gives(
     _, address, length = UPLOADS[region]
     place = ["--address", hex(address), "--length", str(length)] if region == "flash" else []
     ours = downloaded / f"{region}-ours.bin"
-    read = ["--lab", str(downloaded / "lab"), "read", "--region", region, "--as", "demo-gadget:A", *place]
-    assert run([*read, "--output", str(ours)]) == 0
+    read = ["read", "--region", region, "--device", "1-1", "--as", "demo-gadget:A", *place]
+    assert run(["--lab", str(downloaded / "lab"), *read, "--output", str(ours)]) == 0
     assert ours.read_bytes() == (downloaded / f"{region}.bin").read_bytes()
     assert len(ours.read_bytes()) == length
     if region == "otp":

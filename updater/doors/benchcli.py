@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from updater.doors.otpcli import MakeHands, Parser
+from updater.doors.otpcli import MakeHands, Parser, add_sources
 from updater.words.errors import Usage
 
 if TYPE_CHECKING:
     from updater.doors.terminal import Face
     from updater.story.job import Hands, Request
+    from updater.story.production import Production
 
 
 def add_options(install: argparse.ArgumentParser) -> None:
@@ -32,6 +33,12 @@ def add_parser(commands: argparse._SubParsersAction[Parser], shared: Parser, *, 
     station.add_argument("--again", action="store_true", help="install the version that is there already")
     station.add_argument("--yes", action="store_true", help="answer the one question with yes")
     station.add_argument("--boards", type=_count, metavar="N", help="end after N boards")
+    station.add_argument(
+        "--otp", nargs="?", const="", metavar="LAYOUT.toml",
+        help="burn each board's own values as well: by the layout in the bundle file WHAT, or (engineering "
+        "updaters only) by this file",
+    )  # fmt: skip
+    add_sources(station)
     _add_paper(station)
     station.set_defaults(run=lambda args, face: _station(args, face, hands))
 
@@ -71,7 +78,7 @@ def _station(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
     from updater.doors.console import knowing_code, request_for, with_options
     from updater.doors.laneface import lanes_face
     from updater.hands.host import lab_folder
-    from updater.heads.tally import LABEL
+    from updater.heads.tally import LABEL, label_fields, label_for
 
     if lab_folder(args.lab) and args.real_time is None and args.boards is None:
         args.real_time = 1.0  # boards come and go while time passes
@@ -79,8 +86,27 @@ def _station(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
         made = knowing_code(made, args.what, face.emit)
         request = request_for(args.what, made.home.vendor)
         request = with_options(request, device=None, as_product=args.as_product, again=args.again)
+        production = _production(args, made, face, request)
+        layout = production.layout if production else None
+        usual = label_for(layout) if layout else LABEL
         paper = Paper(
             folder=args.receipts or made.store.folder / "receipts",
-            label=LABEL if args.label is None else args.label,
+            label=usual if args.label is None else args.label,
+            fields=tuple(label_fields(layout)) if layout else (),
         )
-        return station(made, face, lanes_face(face), request, paper, yes=args.yes, boards=args.boards)
+        return station(
+            made, face, lanes_face(face), request, paper,
+            yes=args.yes, boards=args.boards, production=production,
+        )  # fmt: skip
+
+
+def _production(args: argparse.Namespace, hands: Hands, face: Face, request: Request) -> Production | None:
+    """What each board gets beside its firmware. Raises `Usage`, `Refused`, and what the gate does."""
+    from updater.doors.layoutconsole import Wanted, production_for
+
+    if args.otp is None:
+        if args.sets or args.table or args.ledger:
+            raise Usage("--set, --from and --ledger need a layout", advice="Add --otp.")
+        return None
+    wanted = Wanted(layout=args.otp, sets=tuple(args.sets), table=args.table, ledger=args.ledger)
+    return production_for(hands, face, request, wanted)

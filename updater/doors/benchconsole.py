@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from updater.doors.console import kept, receipt_name
@@ -12,11 +13,13 @@ from updater.doors.laneface import LanesFace
 from updater.doors.terminal import Face
 from updater.hands.host import today
 from updater.hands.receiptbook import ReceiptBook, open_receipt_book
-from updater.heads.report import receipt_line
+from updater.heads.otpwords import production_words
+from updater.heads.report import otp_receipt_line, receipt_line
 from updater.heads.tally import board_line, board_row, check_label, label_text
 from updater.story.catalogue import newest_if_any
 from updater.story.job import Hands, Prepared, Request
 from updater.story.lanes import Outcome, gravest, perform_every, prepare_every
+from updater.story.production import Production
 from updater.story.station import LOOK_EVERY_MS, Station
 from updater.story.update import check_may_write, dry_run, perform
 from updater.words.errors import StorageFailed
@@ -24,10 +27,14 @@ from updater.words.errors import StorageFailed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paper:
-    """What is left behind of each board: where its rows go, and what its label says. None: nothing."""
+    """What is left behind of each board: where its rows go, and what its label says. None: nothing.
+
+    `fields` are those of the OTP layout that a label may name.
+    """
 
     folder: Path | None = None
     label: str | None = None
+    fields: tuple[str, ...] = ()
 
 
 def install_every(
@@ -61,16 +68,18 @@ def station(
     *,
     yes: bool,
     boards: int | None,
+    production: Production | None = None,
 ) -> int:
     """`updater station`: one question, then a lane for each board that comes, until Ctrl-C.
 
-    `boards`: end by itself after so many.
+    `boards`: end by itself after so many. `production`: values for each board, checked before the question.
     """
     check_may_write(hands)
     hands = _with_newest(hands, request, face)
+    question = _said_of_values(hands, face, production)
     with _clerk(hands, face, lanes, paper) as clerk, hands.bus.clock.together():
-        bench = Station(hands, request, lanes.hear)
-        face.confirm("Update every device that is plugged in from now on?", yes=yes)
+        bench = Station(hands, request, lanes.hear, production)
+        face.confirm(question, yes=yes)
         face.say("Plug the boards in. Ctrl-C ends the station once those at work are done.")
         left = boards
         while left is None or left > 0 or bench.ports_at_work:
@@ -94,6 +103,16 @@ def _with_newest(hands: Hands, request: Request, face: Face) -> Hands:
     if hands.home.doubt:
         face.say(f"Note: {hands.home.doubt}")
     return hands if request.data is not None else newest_if_any(hands, face.emit)
+
+
+def _said_of_values(hands: Hands, face: Face, production: Production | None) -> str:
+    """Say what each board gets beside its firmware, and return the question. Raises what `begin` does."""
+    if production is None:
+        return "Update every device that is plugged in from now on?"
+    begun = production.begin(hands)
+    for line in production_words(production.layout, production.name, begun.table, begun.rows, begun.free):
+        face.say(line)
+    return "Update every device that is plugged in from now on, and burn its values for ever?"
 
 
 def _unchanged(hands: Hands, prepared: Prepared) -> Outcome:
@@ -124,14 +143,18 @@ class _Clerk:
     def note(self, outcome: Outcome) -> None:
         """The lane is done: nothing that fails here may stop another one."""
         self._outcomes.append(outcome)
-        receipt, error, at = outcome.receipt, outcome.error, today()
-        label = None
-        if receipt and receipt.result == "confirmed" and self._label:
-            label = label_text(self._label, receipt.device, at)
-        row = board_row(outcome.port, outcome.device, at=at, receipt=receipt, error=error, label=label)
-        line = board_line(row, receipt=receipt, error=error)
+        receipt, error, otp, at = outcome.receipt, outcome.error, outcome.otp, today()
+        label = self._label_of(outcome, at)
+        row = board_row(
+            outcome.port, outcome.device, at=at, receipt=receipt, error=error, label=label, otp=otp,
+            issue=outcome.issue,
+        )  # fmt: skip
+        line = board_line(row, receipt=receipt, error=error, otp=otp)
         if receipt and receipt.erased_sectors:
             kept(self._hands.store, receipt_name(at, receipt), receipt_line(receipt), self._face)
+        if otp and otp.verified == "read-back":
+            name = f"{at:%Y%m%d-%H%M%S-%f}-{otp.plan.product}-otp-on-{outcome.port}"
+            kept(self._hands.store, name, otp_receipt_line(otp), self._face)
         try:
             if self._book is not None:
                 self._book.add(row, line)
@@ -140,6 +163,17 @@ class _Clerk:
             self._face.say(f"Note: {problem.message}. No more boards are taken.")
         with suppress(OSError, ValueError):
             self._lanes.ended(outcome, line, label)
+
+    def _label_of(self, outcome: Outcome, at: datetime) -> str | None:
+        """The label of a board that is done; with values of its own, each time that it comes."""
+        receipt = outcome.receipt
+        if not self._label or receipt is None or outcome.exit_status:
+            return None
+        if outcome.otp is not None:
+            return label_text(
+                self._label, outcome.otp.device, at, outcome.issue.shown if outcome.issue else None
+            )
+        return label_text(self._label, receipt.device, at) if receipt.result == "confirmed" else None
 
     def tally(self) -> int:
         """Tell how all ended; returns the exit status of the gravest."""
@@ -155,7 +189,7 @@ class _Clerk:
 @contextmanager
 def _clerk(hands: Hands, face: Face, lanes: LanesFace, paper: Paper) -> Iterator[_Clerk]:
     """What could fail on paper fails before the first board is asked. Raises `Usage`, `StorageFailed`."""
-    check_label(paper.label or "")
+    check_label(paper.label or "", paper.fields)
     if paper.folder is None:
         yield _Clerk(hands, face, lanes, paper.label, None)
         return

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from updater.doors.terminal import WORDS, Face, JsonFace, folded, sentence
 from updater.heads.eta import left_in_words
 from updater.heads.plan import Plan
-from updater.heads.report import Line
+from updater.heads.report import Line, OtpReceipt
 from updater.story.lanes import Outcome
 from updater.words.errors import NotConfirmed
 from updater.words.events import Event, Noticed, Progressed, Step, StepStarted
@@ -142,10 +142,16 @@ def _boards(count: int) -> str:
 def _outcome_words(outcome: Outcome, label: str | None) -> Iterable[str]:
     receipt, error = outcome.receipt, outcome.error
     if error is not None:
-        yield folded(f"{outcome.port:<8} FAILED  {outcome.device.name}: {sentence(error.message)}", indent=16)
+        half = f"version {receipt.to_version} is written, its values are not: " if receipt else ""
+        said = sentence(f"{half}{error.message}")
+        yield folded(f"{outcome.port:<8} FAILED  {outcome.device.name}: {said}", indent=16)
+        if outcome.issue is not None and outcome.issue.row is not None:
+            kept = f"Row {outcome.issue.row} of {outcome.issue.table} stays this board's."
+            yield folded(f"{'':<16}{kept}", indent=16)
         yield folded(f"{'':<16}What to do: {error.advice}", indent=16)
     elif receipt is not None:
-        name, seconds = receipt.device.name, sum(ms for _, ms in receipt.steps) / 1000
+        done = [one for one in (receipt, outcome.otp) if one is not None]
+        name, seconds = receipt.device.name, sum(ms for one in done for _, ms in one.steps) / 1000
         said = {
             "confirmed": f"done    {name} runs version {receipt.to_version}, was "
             f"{receipt.from_version or 'unknown'} ({seconds:.1f} s, {receipt.clock} time)",
@@ -155,7 +161,20 @@ def _outcome_words(outcome: Outcome, label: str | None) -> Iterable[str]:
             f"with version {receipt.to_version}",
         }[receipt.result]
         yield folded(f"{outcome.port:<8} {said}", indent=16)
-        if receipt.result == "written-not-confirmed":
+        if outcome.otp is not None:
+            yield folded(f"{'':<16}{_otp_words(outcome.otp)}", indent=16)
+        if outcome.exit_status == NotConfirmed.exit_status:
             yield folded(f"{'':<16}What to do: {NotConfirmed.advice}", indent=16)
     for line in (label or "").splitlines():
         yield f"{'':<9}| {line}"
+
+
+def _otp_words(otp: OtpReceipt) -> str:
+    issue = otp.issue
+    which = f"row {issue.row} of {issue.table}" if issue and issue.row is not None else "its values"
+    return {
+        "written": f"{which}: {otp.wrote_bytes} bytes burnt and read back",
+        "nothing-to-do": f"{which}: was burnt already, and read back",
+        "dry-run": f"{which}: not burnt",
+        "written-not-confirmed": f"{which}: burnt and read back, but the application did not come back",
+    }[otp.result]

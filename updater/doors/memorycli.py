@@ -37,6 +37,10 @@ def add_parsers(
     write.add_argument("--yes", action="store_true", help="answer the one question with yes")
     write.add_argument("--dry-run", action="store_true", help="show the plan and stop")
     write.set_defaults(run=lambda args, face: _write(args, face, hands))
+    unprotect = commands.add_parser(
+        "unprotect", parents=[shared], help="remove read-out protection: refused, with the way elsewhere"
+    )
+    unprotect.set_defaults(run=_unprotect)
     dfu = commands.add_parser("dfu", help="DFU files")
     parts = dfu.add_subparsers(title="commands", metavar="COMMAND", required=True)
     show = parts.add_parser("show", parents=[shared], help="show what is in a DfuSe or DFU file")
@@ -70,6 +74,18 @@ def _write(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
         request = request_for(args.device, args.as_product)
         how = {"at": args.at, "over_kept": args.over_kept, "yes": args.yes, "dry": args.dry_run}
         return write(made, face, request, args.file, **how)
+
+
+def _unprotect(_args: argparse.Namespace, _face: Face) -> int:
+    """Of no row in the silicon table a source documents the state after it, so there is nothing to choose."""
+    from updater.story.reading import HOW_ELSEWHERE
+    from updater.words.errors import Refused
+
+    raise Refused(
+        "this updater removes no read-out protection: that erases the whole flash, and of no chip a source "
+        "says for sure in what state it is afterwards",
+        advice=HOW_ELSEWHERE,
+    )
 
 
 def _show_dfu(args: argparse.Namespace, face: Face) -> int:

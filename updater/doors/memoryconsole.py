@@ -67,7 +67,7 @@ def _compare(hands: Hands, face: Face, request: Request, wanted: Wanted, files: 
 
     def pieces(start: int) -> Sequence[Segment]:
         address = start if how is Format.BIN and wanted.address is None else wanted.address
-        return parse_memory(data, how, address=address)
+        return parse_memory(data, how, address=address, flash_only=False)
 
     found = read_out(hands, request, wanted, face.emit, file=pieces)
     line = compared_line(found.device, found.chip.id, found.memory, str(path), found.difference)

@@ -26,11 +26,12 @@ def add_parser(
     otp = commands.add_parser("otp", help="one-time-programmable memory")
     parts = otp.add_subparsers(title="commands", metavar="COMMAND", required=True)
     show = parts.add_parser("show", parents=[shared, one], help="show what is burnt, and what is locked")
-    show.add_argument("--layout", type=Path, metavar="FILE", help="what the bytes mean (TOML)")
+    _add_layout(show)
     show.set_defaults(run=lambda args, face: _show(args, face, hands))
     plan = parts.add_parser("plan", parents=[shared, one], help="show what `write` would burn, and stop")
-    plan.add_argument("--layout", type=Path, metavar="FILE", required=True, help="what the bytes mean (TOML)")
-    _add_sources(plan)
+    _add_layout(plan, required=True)
+    add_sources(plan)
+    _add_row(plan)
     plan.set_defaults(run=lambda args, face: _write_layout(args, face, hands, dry=True))
     write = parts.add_parser("write", parents=[shared, one], help="burn bytes, for ever; never a lock byte")
     what = write.add_mutually_exclusive_group(required=True)
@@ -38,37 +39,51 @@ def add_parser(
         "--hex", action="append", metavar="OFFSET:BYTES", dest="patches",
         help="hex digits for this offset in the OTP data (decimal or 0x...); may be given several times",
     )  # fmt: skip
-    what.add_argument(
-        "--layout", type=Path, metavar="FILE", help="values by name (engineering updaters only)"
-    )
-    _add_sources(write)
+    _add_layout(what)
+    add_sources(write)
+    _add_row(write)
     write.add_argument("--yes", action="store_true", help="answer the one question with yes")
     write.add_argument("--dry-run", action="store_true", help="show the plan and stop")
     write.set_defaults(run=lambda args, face: _write(args, face, hands))
     lock = parts.add_parser(
         "lock", parents=[shared, one], help="lock a block that the layout names, for ever"
     )
-    lock.add_argument("--layout", type=Path, metavar="FILE", required=True, help="what the bytes mean (TOML)")
+    _add_layout(lock, required=True)
     lock.add_argument("--block", type=int, metavar="N", required=True)
     lock.add_argument("--dry-run", action="store_true", help="show the plan and stop")
     lock.set_defaults(run=lambda args, face: _lock(args, face, hands))
 
 
+def _add_layout(parser: argparse._ActionsContainer, *, required: bool = False) -> None:
+    parser.add_argument(
+        "--layout", nargs="?", const="", metavar="WHAT", required=required,
+        help="what the bytes mean: a release (a bundle file, link or version; without WHAT the newest), or a "
+        ".toml file in an engineering updater",
+    )  # fmt: skip
+
+
 def _lock(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
-    from updater.doors.layoutconsole import lock
+    from updater.doors.layoutconsole import Wanted, lock
     from updater.doors.otpconsole import request_for
 
     with hands(args) as made:
         request = request_for(args.device, args.as_product)
-        return lock(made, face, request, args.layout, args.block, dry=args.dry_run)
+        return lock(made, face, request, Wanted(layout=args.layout), args.block, dry=args.dry_run)
 
 
-def _add_sources(parser: argparse.ArgumentParser) -> None:
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Where the values of a layout come from."""
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="sets",
         help="a value that the layout asks for; may be given several times",
     )  # fmt: skip
     parser.add_argument("--from", type=Path, metavar="FILE.csv", dest="table", help="a row for each board")
+    parser.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="where counted numbers are kept: one file for all benches"
+    )
+
+
+def _add_row(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--row", type=int, metavar="N", help="this row, 1 being the first; else the next free one"
     )
@@ -78,19 +93,22 @@ def _write_layout(args: argparse.Namespace, face: Face, hands: MakeHands, *, dry
     from updater.doors.layoutconsole import Wanted, write_by_layout
     from updater.doors.otpconsole import request_for
 
-    wanted = Wanted(layout=args.layout, sets=tuple(args.sets), table=args.table, row=args.row)
+    wanted = Wanted(
+        layout=args.layout, sets=tuple(args.sets), table=args.table, row=args.row, ledger=args.ledger
+    )
     with hands(args) as made:
         request = request_for(args.device, args.as_product)
         return write_by_layout(made, face, request, wanted, yes=not dry and args.yes, dry=dry)
 
 
 def _show(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
-    from updater.doors.layoutconsole import show_by_layout
+    from updater.doors.layoutconsole import Wanted, show_by_layout
     from updater.doors.otpconsole import request_for, show
 
     with hands(args) as made:
         if args.layout is not None:
-            return show_by_layout(made, face, request_for(args.device, args.as_product), args.layout)
+            request = request_for(args.device, args.as_product)
+            return show_by_layout(made, face, request, Wanted(layout=args.layout))
         return show(made, face, request_for(args.device, args.as_product))
 
 
@@ -101,8 +119,10 @@ def _write(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
 
     if args.layout is not None:
         return _write_layout(args, face, hands, dry=args.dry_run)
-    if args.sets or args.table or args.row is not None:
-        raise Usage("--set, --from and --row need a layout", advice="Add --layout FILE, without --hex.")
+    if args.sets or args.table or args.ledger or args.row is not None:
+        raise Usage(
+            "--set, --from, --ledger and --row need a layout", advice="Add --layout WHAT, without --hex."
+        )
     patches = parse_patches(args.patches)
     with hands(args) as made:
         request = request_for(args.device, args.as_product)

@@ -311,6 +311,8 @@ def _bundle_words(bundle: Bundle) -> list[str]:
     for image in manifest.images:
         for part in image.segments:
             lines.append(f"  image        {image.name}: {part.length:,} bytes at 0x{part.address:08X}")
+    if manifest.otp is not None:
+        lines.append(f"  OTP layout   {manifest.otp.length:,} bytes, SHA-256 {manifest.otp.sha256}")
     if bundle.root_expired:
         lines.append("  note         the trust information has expired by this computer's date")
     return lines

@@ -21,31 +21,37 @@ _LIMIT_BYTES = 64 * 1024 * 1024
 
 
 class Ledger:
-    """`FILE.ledger` beside a file whose rows (or counts) are given out."""
+    """A file that is only ever appended to; its lock is `FILE.lock`."""
 
-    def __init__(self, beside: Path) -> None:
-        self.path = beside.with_name(beside.name + ".ledger")
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def beside(cls, path: Path) -> Ledger:
+        """`FILE.ledger` beside a file whose rows (or counts) are given out."""
+        return cls(path.with_name(path.name + ".ledger"))
 
     def entries(self) -> list[Entry]:
         """What was given out so far. Raises `StorageFailed` and `Refused`."""
         return parse_ledger(self.path.name, self._read())
 
+    @contextmanager
+    def opened(self) -> Iterator[OpenLedger]:
+        """The ledger for this one alone: what is chosen from it is still free when it is added.
+
+        Raises `Refused` where another has it too long, or for lines that no updater wrote; `StorageFailed`.
+        """
+        with self._locked():
+            yield OpenLedger(self.path, self._read())
+
     def claim(self, entry: Entry, board: Board, what: str) -> None:
         """Give this out, on the disk when it returns; nothing where the board has it already.
 
-        Raises `Refused` where another board has it or has the lock too long, and `StorageFailed`.
+        Raises `Refused` where another board has it, and what `opened` does.
         """
-        with self._locked():
-            data = self._read()
-            if check_use(parse_ledger(self.path.name, data), entry.use, board, what):
-                return
-            try:
-                with self.path.open("ab") as file:
-                    file.write(appended(data, entry))
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError as error:
-                raise StorageFailed(f"cannot write {self.path}: {error.strerror}") from error
+        with self.opened() as ledger:
+            if not check_use(ledger.entries, entry.use, board, what):
+                ledger.add(entry)
 
     def _read(self) -> bytes:
         try:
@@ -76,3 +82,24 @@ class Ledger:
                     )
                 time.sleep(0.02)
             yield
+
+
+class OpenLedger:
+    """A ledger while its lock is held. Made by `Ledger.opened`."""
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self._path, self._data = path, data
+        self.entries = parse_ledger(path.name, data)
+
+    def add(self, entry: Entry) -> None:
+        """Append this; on the disk when it returns. Raises `StorageFailed`."""
+        more = appended(self._data, entry)
+        try:
+            with self._path.open("ab") as file:
+                file.write(more)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageFailed(f"cannot write {self._path}: {error.strerror}") from error
+        self._data += more
+        self.entries.append(entry)

@@ -25,8 +25,11 @@ MEMBER_LIMIT = 96
 ROOT_LIMIT = 64
 ROOT_LIMIT_BYTES = 64 * 1024
 ENVELOPE_LIMIT_BYTES = 256 * 1024
+LAYOUT_LIMIT_BYTES = 64 * 1024
 
 ENVELOPE = "manifest.dsse"
+LAYOUT = "otp.toml"
+"""What the product's one-time-programmable bytes mean; not every bundle has it."""
 _ROOT = re.compile(r"root/[1-9][0-9]{0,4}\.root\.json", re.ASCII)
 _IMAGE = re.compile(
     r"images/(?!.*\.\.)(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))"  # Windows' devices, for who unzips
@@ -82,6 +85,11 @@ def images_of(members: Mapping[str, B]) -> dict[str, B]:
     return {name: data for name, data in members.items() if name.startswith("images/")}
 
 
+def contents_of(members: Mapping[str, B]) -> dict[str, B]:
+    """All that a manifest speaks of, by full member name: the images, and the OTP layout."""
+    return images_of(members) | {name: data for name, data in members.items() if name == LAYOUT}
+
+
 def _wrong_with(members: Mapping[str, Buffer]) -> str | None:
     """What keeps these members from being a bundle, in words."""
     if len(members) > MEMBER_LIMIT:
@@ -90,6 +98,8 @@ def _wrong_with(members: Mapping[str, Buffer]) -> str | None:
         return f"{ENVELOPE} is larger than {ENVELOPE_LIMIT_BYTES} bytes"
     if ENVELOPE not in members:
         return f"{ENVELOPE} is missing"
+    if len(members.get(LAYOUT, b"")) > LAYOUT_LIMIT_BYTES:
+        return f"{LAYOUT} is larger than {LAYOUT_LIMIT_BYTES} bytes"
     roots = [name for name in members if _ROOT.fullmatch(name)]
     if len(roots) > ROOT_LIMIT:
         return f"it has more than {ROOT_LIMIT} root files"
@@ -97,15 +107,15 @@ def _wrong_with(members: Mapping[str, Buffer]) -> str | None:
         if len(members[name]) > ROOT_LIMIT_BYTES:
             return f"{name} is larger than {ROOT_LIMIT_BYTES} bytes"
     for name in members:
-        if name != ENVELOPE and not _ROOT.fullmatch(name) and not _IMAGE.fullmatch(name):
+        if name not in (ENVELOPE, LAYOUT) and not _ROOT.fullmatch(name) and not _IMAGE.fullmatch(name):
             return f"{name[:80]!r} is not the name of anything in a bundle"
     return None
 
 
 def _rank(name: str) -> tuple[int, int, str]:
-    """Envelope, roots by number, images by name."""
-    if name == ENVELOPE:
-        return (0, 0, name)
+    """Envelope, roots by number, images by name, the OTP layout."""
+    if name in (ENVELOPE, LAYOUT):
+        return (0 if name == ENVELOPE else 3, 0, name)
     return (1, len(name), name) if name.startswith("root/") else (2, 0, name)
 
 

@@ -75,15 +75,18 @@ def decode_dfu(data: bytes) -> DfuFile:
     )
 
 
-def parse_dfuse(data: bytes) -> list[Segment]:
-    """The elements of all targets, in the file's order; all must be for the flash. Raises ValueError."""
+def parse_dfuse(data: bytes, *, flash_only: bool = True) -> list[Segment]:
+    """The elements of all targets, in the file's order. Raises ValueError.
+
+    All must be for the flash; not so in a file that is only compared with what a device holds.
+    """
     file = decode_dfu(data)
     if file.targets is None:
         raise ValueError(f"it is a plain DFU file (bcdDFU 0x{file.bcd_dfu:04X}), which has no addresses")
     if not file.targets:
         raise ValueError("it has no target")
     for number, target in enumerate(file.targets, 1):
-        if target.alternate != INTERNAL_FLASH:
+        if flash_only and target.alternate != INTERNAL_FLASH:
             raise ValueError(
                 f"target {number} of {len(file.targets)} is for alternate setting {target.alternate}, which "
                 "is not the flash (option bytes and OTP are not written from a file)"

@@ -12,7 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from updater.heads.catalogue import Catalogue, parse_catalogue, version_in
-from updater.heads.container import ENVELOPE, images_of, roots_of, view_container
+from updater.heads.container import ENVELOPE, LAYOUT, contents_of, images_of, roots_of, view_container
 from updater.heads.manifest import Bundle, Manifest, parse_manifest
 from updater.heads.trust import CATALOGUE_TYPE, Root, RootChain, verify_envelope, walk_roots
 from updater.words.errors import NotTrusted, UpdaterError
@@ -45,11 +45,10 @@ def verify_bundle(
     envelope = bytes(members[ENVELOPE])
     signed = verify_envelope(chain.root, envelope)
     manifest = parse_manifest(signed.payload)
-    files = images_of(members)
-    _compare(manifest, files)
+    _compare(manifest, contents_of(members))
     return Bundle(
         manifest=manifest,
-        files=MappingProxyType(files),
+        files=MappingProxyType(images_of(members)),
         manifest_sha256=hashlib.sha256(signed.payload).hexdigest(),
         signed_by=signed.signed_by,
         threshold=signed.threshold,
@@ -57,6 +56,7 @@ def verify_bundle(
         root_expired=chain.expired(now),
         envelope=envelope,
         root_chain=chain.versions,
+        layout=bytes(members[LAYOUT]) if manifest.otp else None,
     )
 
 
@@ -93,13 +93,15 @@ def catalogue_version_in(envelope: bytes, *, embedded_root: bytes, known_roots: 
 
 
 def _compare(manifest: Manifest, files: Mapping[str, memoryview]) -> None:
-    """Every image byte is one that was signed for, and nothing else is in the file."""
+    """Every byte of the images and of the OTP layout is one that was signed for; nothing else is there."""
     if missing := sorted(manifest.files - files.keys()):
         raise NotTrusted(f"the manifest speaks of {missing[0]}, which is not in the file")
     if extra := sorted(files.keys() - manifest.files):
         raise NotTrusted(f"the file contains {extra[0]}, of which the manifest does not speak")
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    for image in manifest.images:
-        for segment in image.segments:
-            if len(files[segment.file]) != segment.length or digests[segment.file] != segment.sha256:
-                raise NotTrusted(f"{segment.file} is not what was signed: its length or SHA-256 differs")
+    signed = [(part.file, part.length, part.sha256) for image in manifest.images for part in image.segments]
+    if manifest.otp is not None:
+        signed.append((LAYOUT, manifest.otp.length, manifest.otp.sha256))
+    for name, length, digest in signed:
+        if len(files[name]) != length or digests[name] != digest:
+            raise NotTrusted(f"{name} is not what was signed: its length or SHA-256 differs")

@@ -19,6 +19,7 @@ from msgspec import Meta
 from semver import Version
 
 from updater import __version__
+from updater.heads.container import LAYOUT, LAYOUT_LIMIT_BYTES
 from updater.words.errors import NotTrusted, Refused
 from updater.words.facts import RESERVED_PRODUCT, Channel, Segment, parse_version
 
@@ -91,8 +92,15 @@ class Image(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     segments: Annotated[tuple[ManifestSegment, ...], Meta(min_length=1, max_length=SEGMENT_LIMIT)]
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a threshold of people has signed. Every field must be present."""
+class LayoutFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The layout of the product's one-time-programmable memory: the container's member `otp.toml`."""
+
+    length: Annotated[int, Meta(ge=1, le=LAYOUT_LIMIT_BYTES)]
+    sha256: Sha256
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a threshold of people has signed. Every field must be present, but `otp` where there is none."""
 
     schema: Annotated[int, Meta(ge=SCHEMA, le=SCHEMA)]
     product: ProductId
@@ -106,11 +114,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     accept_no_recovery: bool
     notes: str
     images: Annotated[tuple[Image, ...], Meta(min_length=1, max_length=IMAGE_LIMIT)]
+    otp: LayoutFile | None = None
 
     @property
     def files(self) -> frozenset[str]:
         """The container members that the manifest speaks of."""
-        return frozenset(segment.file for image in self.images for segment in image.segments)
+        images = frozenset(segment.file for image in self.images for segment in image.segments)
+        return images | {LAYOUT} if self.otp else images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +129,7 @@ class Bundle:
 
     Made by `updater.heads.gate.verify_bundle` and nowhere else. `files` are the image bytes by container
     member (read-only views of the verified file, which they keep alive), `envelope` is the signed evidence,
-    `root_chain` the root metadata to keep.
+    `root_chain` the root metadata to keep. `layout` is the text of the OTP layout, where there is one.
     """
 
     manifest: Manifest
@@ -131,6 +141,7 @@ class Bundle:
     root_expired: bool
     envelope: bytes
     root_chain: tuple[bytes, ...]
+    layout: bytes | None = None
 
     def segments(self, image: Image) -> tuple[Segment, ...]:
         """The bytes of one of the manifest's images."""

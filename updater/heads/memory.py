@@ -254,10 +254,13 @@ def format_memory(memory: Memory, how: Format, *, name: str) -> bytes:
     return memory.parts[0].data
 
 
-def parse_memory(data: bytes, how: Format, *, address: int | None) -> tuple[Segment, ...]:
+def parse_memory(
+    data: bytes, how: Format, *, address: int | None, flash_only: bool = True
+) -> tuple[Segment, ...]:
     """The bytes of a file by address. A raw file begins at `address`; the others carry their own.
 
-    Raises `Usage`.
+    `flash_only`: a DfuSe file says of which memory its bytes are, and only the flash's are taken. Raises
+    `Usage`.
     """
     if how is Format.BIN:
         if address is None:
@@ -267,7 +270,7 @@ def parse_memory(data: bytes, how: Format, *, address: int | None) -> tuple[Segm
         raise Usage(f"a .{how} file carries its own addresses", advice="Leave out the address.")
     else:
         try:
-            parts = parse_hex(data) if how is Format.HEX else parse_dfuse(data)
+            parts = parse_hex(data) if how is Format.HEX else parse_dfuse(data, flash_only=flash_only)
         except ValueError as error:
             raise Usage(f"the file cannot be read: {error}", advice="Make the file again.") from error
     parts = [part for part in sorted(parts, key=lambda part: part.address) if part.data]

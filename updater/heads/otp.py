@@ -246,6 +246,11 @@ def writable_area(product: Product, chip: Chip) -> OtpArea:
     """
     if chip.id not in product.chips:
         raise WrongDevice(f"this device's chip is a {chip.title}, but {product.title} is not made with one")
+    return area_to_burn(chip)
+
+
+def area_to_burn(chip: Chip) -> OtpArea:
+    """The OTP memory of a chip, where anything may be written to it. Raises `WrongDevice` or `Refused`."""
     area = otp_area(chip)
     if chip.geometry is None:
         raise Refused(

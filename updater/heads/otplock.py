@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from updater.heads.dfu.scripts import Pace
-from updater.heads.otp import BLANK, Lock, OtpContents, writable_area
+from updater.heads.otp import BLANK, Lock, OtpContents, area_to_burn, writable_area
 from updater.heads.otpfields import Crc
 from updater.heads.otplayout import Decoded, Layout, check_fits, decode
-from updater.heads.silicon import Behaviour, OtpArea
+from updater.heads.silicon import Behaviour, Chip, OtpArea
 from updater.heads.vendor import Product
 from updater.words.errors import Refused
 from updater.words.facts import Segment
@@ -78,6 +78,26 @@ def make_lock_plan(
         run=_run(area, block, behaviour.unit_bytes) if lock is Lock.OPEN else None,
         pace=behaviour.pace,
     )
+
+
+def check_layout(layout: Layout, chip: Chip) -> OtpArea:
+    """Where this layout goes on this chip: what can be known before any board is there.
+
+    Raises `WrongDevice` for a chip without OTP memory, and `Refused`: a memory that nothing is written to,
+    fields outside it, blocks that cannot be locked or in which no field lies.
+    """
+    area = area_to_burn(chip)
+    check_fits(layout, area)
+    for block in layout.lock:
+        check_block(layout, area, block)
+        _run(area, block, chip.program_unit_bytes.value)
+        start, end = block * area.block_bytes, (block + 1) * area.block_bytes
+        if not any(field.offset < end and start < field.end for field in layout.fields):
+            raise Refused(
+                f"the layout has block {block} to lock, and no field of it lies there",
+                advice="Correct the layout: a block is locked once its fields hold their values.",
+            )
+    return area
 
 
 def check_block(layout: Layout, area: OtpArea, block: int) -> None:

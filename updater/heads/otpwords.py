@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from updater.heads.otp import BLANK, Lock, OtpContents, OtpPlan
-from updater.heads.otplayout import Decoded
+from updater.heads.otplayout import Decoded, Layout
 from updater.heads.otplock import LockPlan
 from updater.heads.report import OtpIssue, OtpReceipt
 from updater.heads.silicon import OtpArea
@@ -96,6 +96,17 @@ def issue_words(issue: OtpIssue) -> list[str]:
     return lines + [
         f"value:    {name} = {'(secret)' if value is None else value}" for name, value in issue.shown.items()
     ]
+
+
+def production_words(layout: Layout, name: str, table: str | None, rows: int, free: int) -> Iterator[str]:
+    """What every board of a station will get, before the one question."""
+    fields = ", ".join(field.name for field in layout.fields)
+    yield f"Each board gets its values by {name}, burnt into its OTP memory for ever: {fields}."
+    if table is not None:
+        many = {0: "no row is", 1: "1 row is"}.get(free, f"{free:,} rows are")
+        yield f"Each takes a row of {table} that no other has: {many} free of {rows:,}. Nothing is locked."
+    else:
+        yield "Nothing is locked."
 
 
 def describe_lock(plan: LockPlan) -> list[str]:

@@ -90,6 +90,28 @@ def judge(
     return Verdict(confirmations=confirmations, warnings=(warning,) if warning else ())
 
 
+def judge_layout(
+    bundle: Bundle,
+    *,
+    product: Product,
+    facts: DeviceFacts,
+    floor: int,
+    opened_from: OpenedFrom,
+    channel: str | None,
+    withdrawn: Collection[Version] = (),
+) -> Verdict:
+    """Judge a verified bundle for its OTP layout: the same rules, but for those about the firmware.
+
+    Which version the device runs says nothing about what may be burnt. Raises as `judge` does.
+    """
+    manifest = bundle.manifest
+    _check_device(manifest, product, facts)
+    _check_floor(manifest, floor)
+    _check_channel(manifest, channel)
+    warning = check_withdrawn(manifest.version, withdrawn, opened_from)
+    return Verdict(confirmations=_expired_root(bundle, opened_from), warnings=(warning,) if warning else ())
+
+
 def check_withdrawn(version: Version, withdrawn: Collection[Version], opened_from: OpenedFrom) -> str | None:
     """A withdrawn version is refused from a link and from the site, and warned of from a file.
 

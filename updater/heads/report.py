@@ -57,7 +57,8 @@ class Receipt:
 class OtpIssue:
     """What a layout made of its sources for one board. `values` by field name; `shown` without secrets.
 
-    `row` is the number in `table`, `count` how many boards were counted before.
+    `row` is the number in `table` and `key` what the ledger calls it, `count` how many boards were counted
+    before.
     """
 
     layout: str
@@ -66,6 +67,7 @@ class OtpIssue:
     patches: tuple[Patch, ...]
     table: str | None = None
     row: int | None = None
+    key: str | None = None
     count: int | None = None
 
 
@@ -472,6 +474,7 @@ def bundle_line(
         "channels": list(manifest.channels),
         "hardware": list(manifest.hardware),
         "images": [line for image in manifest.images for line in _segments(image)],
+        "otp": {"length": manifest.otp.length, "sha256": manifest.otp.sha256} if manifest.otp else None,
         "signed_by": list(signed_by),
         "threshold": threshold,
         "root_version": root_version,

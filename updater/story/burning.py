@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import NoReturn
 
-from updater.hands.usbio import FLASH_ALTERNATE, Wire
+from updater.hands.usbio import FLASH_ALTERNATE, Clock, Wire
 from updater.heads.dfu.scripts import (
     Pace,
     get_status,
@@ -49,6 +49,23 @@ from updater.words.errors import (
 )
 from updater.words.events import Step
 from updater.words.facts import DeviceFacts, Segment
+
+
+def glimpse(wire: Wire, behaviour: Behaviour, facts: DeviceFacts, clock: Clock) -> OtpContents:
+    """What the OTP memory holds, read beside other work; the flash's alternate is selected again.
+
+    Raises `Protected`, `Refused`, `WrongDevice`; lets wire errors through.
+    """
+    heard, burner = wire.on_bytes, Burner(wire, Steps(lambda _event: None, clock), behaviour, facts)
+    try:
+        burner.select()
+        contents = burner.read()
+        if burner.alternate is not None:
+            wire.run(go_to_idle(behaviour.pace.may_stick))
+            wire.run(select(FLASH_ALTERNATE))
+        return contents
+    finally:
+        wire.on_bytes = heard
 
 
 class Burner:

@@ -88,6 +88,8 @@ def _enter_and_flash(
             final = final.narrowed(contents, trust_blank=not diary.continues)
             forecast.decided(final.loads)
             if final.sectors:
+                if prepared.before_erase is not None:
+                    prepared.before_erase(wire, behaviour_of(hands.silicon, facts), facts)
                 flasher.flash(final)
             flasher.leave(final)
         return Done(final, wire.control_transfers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -12,7 +13,7 @@ from semver import Version
 from updater.hands.channel import UpdateSite
 from updater.hands.host import Home
 from updater.hands.store import Store
-from updater.hands.usbio import Bus
+from updater.hands.usbio import Bus, Wire
 from updater.heads.drivers import Drivers, NoDriversNeeded
 from updater.heads.manifest import Bundle
 from updater.heads.plan import Plan, make_plan
@@ -57,13 +58,15 @@ class Request:
 class Errand(ABC):
     """A device, and what is to be written into its flash. `plan` is None when there is nothing to do.
 
-    `as_told`: what a person said with --as, the product and the hardware.
+    `as_told`: what a person said with --as, the product and the hardware. `before_erase` looks at the open
+    bootloader once more, and raises where nothing may be erased.
     """
 
     connected: Connected
     product: Product
     plan: Plan | None
     as_told: tuple[Product, str | None] | None = None
+    before_erase: Callable[[Wire, Behaviour, DeviceFacts], None] | None = None
 
     @abstractmethod
     def plan_for(self, facts: DeviceFacts, behaviour: Behaviour) -> Plan:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
-from updater.heads.report import Receipt
+from updater.heads.report import OtpIssue, OtpReceipt, Receipt
 from updater.story.devices import look_around, no_device
 from updater.story.job import Hands, Prepared, Request
 from updater.story.supply import Supply
@@ -33,7 +33,8 @@ from updater.words.facts import DeviceFacts, Mode
 Hear = Callable[[str, Event], None]
 """Told of an event and of the port where it happened."""
 Job = Callable[["Lane", Hands], Receipt]
-"""What is done in a lane: it speaks through `lane.emit`, and may say better which device it is."""
+"""What is done in a lane: it speaks through `lane.emit`, may say better which device it is, and what is done
+already."""
 
 GRAVEST_FIRST = (70, 9, 10, 8, 11, 4, 5, 6, 7, 3, 13, 12, 0)
 """Of several exit statuses the first of these decides."""
@@ -42,19 +43,25 @@ _LOOK_EVERY_MS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How one lane ended: with a receipt, or with an error that says how its device is now."""
+    """How one lane ended: with a receipt, or with an error that says how its device is now.
+
+    Both: the firmware is done, and what was to be burnt behind it is not. `otp` says what was burnt, `issue`
+    which values are the board's, on the books, whether they are burnt or not.
+    """
 
     port: str
     device: DeviceFacts
     receipt: Receipt | None = None
     error: UpdaterError | None = None
+    otp: OtpReceipt | None = None
+    issue: OtpIssue | None = None
 
     @property
     def exit_status(self) -> int:
         """What a command for this device alone would have ended with."""
         if self.error is not None:
             return self.error.exit_status
-        return self.receipt.exit_status if self.receipt else 0
+        return gravest(one.exit_status for one in (self.receipt, self.otp) if one is not None)
 
 
 def gravest(statuses: Iterable[int]) -> int:
@@ -69,6 +76,9 @@ class Lane:
         self, hands: Hands, device: DeviceFacts, job: Job, heard: SimpleQueue[tuple[str, Event]]
     ) -> None:
         self.device = device
+        self.receipt: Receipt | None = None
+        self.otp: OtpReceipt | None = None
+        self.issue: OtpIssue | None = None
         self.outcome: Outcome | None = None
         self._hands, self._job, self._heard = hands, job, heard
         self._stopped, self._has_begun = threading.Event(), threading.Event()
@@ -91,16 +101,24 @@ class Lane:
         with hands.bus.clock.together():
             self._has_begun.set()
             try:
-                self._ended(receipt=self._job(self, hands))
+                self.receipt = self._job(self, hands)
+                self._ended()
             except UpdaterError as error:
-                self._ended(error=error)
+                self._ended(error)
             except KeyboardInterrupt:
-                self._ended(error=_stopped())
+                self._ended(_stopped())
             except Exception as error:
-                self._ended(error=Bug(f"{type(error).__name__}: {error}", device_is=DeviceIs.UNKNOWN))
+                self._ended(Bug(f"{type(error).__name__}: {error}", device_is=DeviceIs.UNKNOWN))
 
-    def _ended(self, *, receipt: Receipt | None = None, error: UpdaterError | None = None) -> None:
-        self.outcome = Outcome(port=self.device.port, device=self.device, receipt=receipt, error=error)
+    def _ended(self, error: UpdaterError | None = None) -> None:
+        self.outcome = Outcome(
+            port=self.device.port,
+            device=self.device,
+            receipt=self.receipt,
+            error=error,
+            otp=self.otp,
+            issue=self.issue,
+        )
 
 
 def _stopped() -> Cancelled:

@@ -71,7 +71,7 @@ class Reader:
         if code == StatusCode.errVENDOR or not self._flash_is_readable():
             raise Protected(
                 "the device does not let its memory be read: read-out protection is on",
-                advice=_HOW_ELSEWHERE,
+                advice=HOW_ELSEWHERE,
                 device_is=DeviceIs.IN_BOOTLOADER,
             ) from error
         raise Refused(
@@ -94,7 +94,7 @@ def _around(place: Place) -> Place:
     return Place(address=start, length=end - start)
 
 
-_HOW_ELSEWHERE = (
+HOW_ELSEWHERE = (
     "Nothing was changed. The protection can only be taken off together with everything in the flash, and "
     "this updater does not do that: what a chip looks like afterwards is not documented well enough. On the "
     "bench a debug probe and STM32CubeProgrammer do it (option byte RDP, level 0); ask the vendor first."

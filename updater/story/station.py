@@ -15,6 +15,7 @@ from updater.heads.report import Receipt
 from updater.story.devices import Connected, application_ids, look_at, parse_as
 from updater.story.job import Hands, Request
 from updater.story.lanes import Hear, Job, Lane, Outcome, ended, tell
+from updater.story.production import Production
 from updater.story.supply import Supply
 from updater.story.update import as_told, perform, prepare_one
 from updater.words.errors import NoDevice, Refused
@@ -30,11 +31,13 @@ _ASK_AGAIN_MS = 250
 class Station:
     """Boards that come and go. `look` starts what came and returns how the lanes ended that did.
 
-    Raises `Usage` for a product that there is not.
+    `production` is what each board gets beside its firmware. Raises `Usage` for a product that there is not.
     """
 
-    def __init__(self, hands: Hands, request: Request, hear: Hear) -> None:
-        self._hands, self._request, self._hear = hands, request, hear
+    def __init__(
+        self, hands: Hands, request: Request, hear: Hear, production: Production | None = None
+    ) -> None:
+        self._hands, self._request, self._hear, self._production = hands, request, hear, production
         if request.as_product is not None:
             parse_as(request.as_product, hands.home.vendor)
         self._supply = Supply(hands, request)
@@ -85,6 +88,8 @@ class Station:
                     f"this one needs a word from a person: {prepared.verdict.confirmations[0].because}",
                     advice=f"Update it by itself: `updater install --device {attached.port}`.",
                 )
+            if self._production is not None:
+                return self._production.make(hands, lane, prepared)
             return perform(hands, prepared, lane.emit)
 
         return serve

@@ -14,7 +14,7 @@ from updater.hands.channel import Offer, UpdateSite, require_as_offered
 from updater.hands.store import Store
 from updater.heads.gate import verify_bundle, verify_evidence, walk_roots
 from updater.heads.manifest import Bundle
-from updater.heads.policy import Verdict, check_clock, floor_of, judge
+from updater.heads.policy import Verdict, check_clock, floor_of, judge, judge_layout
 from updater.heads.vendor import Product
 from updater.story.job import Hands, Request
 from updater.story.offers import held_back, offer_for
@@ -48,6 +48,12 @@ class Supply:
             place = found.offer.target_path
             data = b"" if place in self._came else self._hands.site.download(found.offer, emit)
             return self._through_the_gate(place, data, found.offer, emit)
+
+    def file(self, emit: Emit) -> Bundle:
+        """The bundle file that the request brought. Raises `NotTrusted` or `Refused`."""
+        assert self._request.data is not None
+        with self._once:
+            return self._through_the_gate("", self._request.data, None, emit)
 
     def _through_the_gate(self, place: str, data: bytes, offer: Offer | None, emit: Emit) -> Bundle:
         if place not in self._came:
@@ -100,22 +106,41 @@ def judged(hands: Hands, request: Request, facts: DeviceFacts, product: Product,
 
     Raises `Refused` or `WrongDevice`.
     """
-    newest_root = walk_roots(hands.home.embedded_root, bundle.root_chain).root
-    seen = (verify_evidence(kept, newest_root) for kept in hands.store.evidence(product.id))
-    floor = floor_of(
-        product.id,
-        built_in=product.security_floor,
-        evidence=[manifest for manifest in seen if manifest is not None],
-        reported=facts.security_counter,
-    )
     return judge(
         bundle,
         product=product,
         facts=facts,
-        floor=floor,
+        floor=_floor(hands, facts, product, bundle),
         opened_from=request.opened_from,
         channel=request.channel if request.data is None else None,
         # a device in its ROM does not run what it holds: the plan finds out that nothing differs
         again=request.again or facts.mode is Mode.ROM,
         withdrawn=hands.store.withdrawn(product.id),
+    )
+
+
+def judged_layout(
+    hands: Hands, request: Request, facts: DeviceFacts, product: Product, bundle: Bundle
+) -> Verdict:
+    """Whether values may be burnt by this bundle's layout. Raises `Refused` or `WrongDevice`."""
+    return judge_layout(
+        bundle,
+        product=product,
+        facts=facts,
+        floor=_floor(hands, facts, product, bundle),
+        opened_from=request.opened_from,
+        channel=request.channel if request.data is None else None,
+        withdrawn=hands.store.withdrawn(product.id),
+    )
+
+
+def _floor(hands: Hands, facts: DeviceFacts, product: Product, bundle: Bundle) -> int:
+    """The lowest security counter, by all that was ever seen."""
+    newest_root = walk_roots(hands.home.embedded_root, bundle.root_chain).root
+    seen = (verify_evidence(kept, newest_root) for kept in hands.store.evidence(product.id))
+    return floor_of(
+        product.id,
+        built_in=product.security_floor,
+        evidence=[manifest for manifest in seen if manifest is not None],
+        reported=facts.security_counter,
     )
