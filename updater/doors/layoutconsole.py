@@ -15,9 +15,9 @@ from updater.heads.otp import otp_area
 from updater.heads.otpissue import columns_of, parse_table
 from updater.heads.otplayout import Layout, parse_layout
 from updater.heads.otplock import check_block, make_lock_plan
+from updater.heads.otpreport import otp_lock_plan_line, otp_lock_receipt_line, otp_plan_line
 from updater.heads.otpwords import describe, describe_lock, issue_words
 from updater.heads.policy import TypedConfirmation, Verdict
-from updater.heads.report import otp_lock_plan_line, otp_lock_receipt_line, otp_plan_line
 from updater.story.devices import behaviour_of
 from updater.story.issuing import Sources, board_of, book, finish, issue_for, read_books, uid_of
 from updater.story.job import Hands, Request

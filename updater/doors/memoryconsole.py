@@ -10,9 +10,9 @@ from updater.doors.terminal import Face, folded
 from updater.hands.host import read_file, write_file
 from updater.heads.dfufile import decode_dfu
 from updater.heads.memory import Format, Kind, Wanted, format_memory, format_of, parse_memory
+from updater.heads.memoryreport import compared_line, dfu_line, memory_line
 from updater.heads.memorywords import dfu_words, difference_words, memory_words, title_of
 from updater.heads.policy import OpenedFrom
-from updater.heads.report import compared_line, dfu_line, memory_line
 from updater.story.job import Hands, Request
 from updater.story.readout import Readout, read_out
 from updater.words.errors import Differs, Usage

@@ -10,9 +10,9 @@ from updater.doors.memoryconsole import FILE_LIMIT_BYTES
 from updater.doors.terminal import Face
 from updater.hands.host import read_file
 from updater.heads.memory import Format, format_of, parse_memory
+from updater.heads.memoryreport import WriteReceipt, write_plan_line, write_receipt_line
 from updater.heads.plan import Plan
 from updater.heads.policy import TypedConfirmation
-from updater.heads.report import WriteReceipt, write_plan_line, write_receipt_line
 from updater.heads.writewords import describe_write, write_receipt_words
 from updater.story.job import Hands, Request
 from updater.story.update import check_may_write

@@ -8,7 +8,7 @@ from itertools import groupby
 from updater.heads.otp import BLANK, Lock, OtpContents, OtpPlan
 from updater.heads.otplayout import Decoded, Layout
 from updater.heads.otplock import LockPlan
-from updater.heads.report import OtpIssue, OtpReceipt
+from updater.heads.otpreport import OtpIssue, OtpReceipt
 from updater.heads.silicon import OtpArea
 from updater.words.facts import IdentityFrom
 

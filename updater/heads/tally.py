@@ -11,15 +11,8 @@ from datetime import datetime
 from string import Template
 
 from updater.heads.otplayout import Layout
-from updater.heads.report import (
-    Line,
-    OtpIssue,
-    OtpReceipt,
-    Receipt,
-    error_line,
-    otp_receipt_line,
-    receipt_line,
-)
+from updater.heads.otpreport import OtpIssue, OtpReceipt, otp_receipt_line
+from updater.heads.report import Line, Receipt, error_line, receipt_line
 from updater.words.errors import UpdaterError, Usage
 from updater.words.facts import DeviceFacts
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from updater.heads.memoryreport import WriteReceipt
 from updater.heads.plan import Plan
 from updater.heads.planwords import describe_work
-from updater.heads.report import WriteReceipt
 from updater.words.facts import Segment
 
 

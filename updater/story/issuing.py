@@ -25,7 +25,7 @@ from updater.heads.otpissue import (
     use_of_row,
 )
 from updater.heads.otplayout import Given, Layout, decode, patches_for, values_for
-from updater.heads.report import OtpIssue
+from updater.heads.otpreport import OtpIssue
 from updater.heads.silicon import Chip
 from updater.story.job import Hands
 from updater.story.provision import OtpVisit

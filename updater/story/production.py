@@ -18,7 +18,8 @@ from updater.heads.otp import BLANK, OtpContents, make_otp_plan
 from updater.heads.otpissue import Board, Entry, check_columns, columns_of, held_count, use_of_row
 from updater.heads.otplayout import Layout
 from updater.heads.otplock import check_layout
-from updater.heads.report import OtpIssue, OtpReceipt, Receipt
+from updater.heads.otpreport import OtpIssue, OtpReceipt
+from updater.heads.report import Receipt
 from updater.heads.silicon import Behaviour
 from updater.heads.vendor import Product
 from updater.story.burning import glimpse

@@ -20,7 +20,7 @@ from updater.heads.otp import (
     writable_area,
 )
 from updater.heads.otplock import LockPlan
-from updater.heads.report import OtpLockReceipt, OtpReceipt, OtpResult
+from updater.heads.otpreport import OtpLockReceipt, OtpReceipt, OtpResult
 from updater.story.burning import Burner
 from updater.story.devices import behaviour_of, product_of
 from updater.story.job import Hands, Request

@@ -11,8 +11,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from updater.heads.memoryreport import WriteReceipt
 from updater.heads.plan import Cargo, Plan, plan_cargo
-from updater.heads.report import Result, WriteReceipt
+from updater.heads.report import Result
 from updater.heads.silicon import Behaviour
 from updater.heads.vendor import Product, RecoveryKind, Vendor
 from updater.story.deed import Done, carry_out
