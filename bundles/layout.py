@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from updater.heads.container import LAYOUT_LIMIT_BYTES
-from updater.heads.otpfields import Crc, Field
-from updater.heads.otplayout import parse_layout
-from updater.heads.otplock import check_layout
-from updater.heads.otpwords import count_bytes
+from updater.heads.otp.fields import Crc, Field
+from updater.heads.otp.layout import parse_layout
+from updater.heads.otp.lock import check_layout
+from updater.heads.otp.words import count_bytes
 from updater.heads.vendor import Product
 from updater.words.errors import Refused, Usage, WrongDevice
 

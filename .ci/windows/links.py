@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from updater.doors.linkcli import outside_arguments
+from updater.doors.links.cli import outside_arguments
 from updater.hands.instance import hand_over, listen
 from updater.hands.registrar import WindowsRegistrar, copy_program, remove_copy, surroundings
 from updater.hands.winaccount import CurrentUser, is_elevated

@@ -322,7 +322,7 @@ def home(tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch) -> P
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     around = Surroundings(windows=False, drive=Drive.FIXED, downloads=(str(tmp_path / "Downloads"),))
-    monkeypatch.setattr("updater.doors.linkconsole.surroundings", lambda _program: around)
+    monkeypatch.setattr("updater.doors.links.console.surroundings", lambda _program: around)
     return tmp_path
 
 
@@ -401,7 +401,7 @@ def test_where_a_copy_could_not_stay_either_the_person_pastes(
 ) -> None:
     built("Updater")
     everywhere = Surroundings(windows=False, drive=Drive.NETWORK)
-    monkeypatch.setattr("updater.doors.linkconsole.surroundings", lambda _program: everywhere)
+    monkeypatch.setattr("updater.doors.links.console.surroundings", lambda _program: everywhere)
     said = outside("register", "--yes")
     assert said.exit == 2
     assert "updater install LINK" in said.err

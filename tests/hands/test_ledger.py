@@ -11,7 +11,7 @@ import pytest
 from updater.hands import ledger as ledger_module
 from updater.hands.ledger import Ledger
 from updater.hands.store import try_lock
-from updater.heads.otpissue import Board, Entry
+from updater.heads.otp.issue import Board, Entry
 from updater.words.errors import Refused, StorageFailed
 
 WHEN = "2026-11-21T09:00:00+00:00"
@@ -19,7 +19,7 @@ BENCH = """
 import sys
 from pathlib import Path
 from updater.hands.ledger import Ledger
-from updater.heads.otpissue import Board, Entry
+from updater.heads.otp.issue import Board, Entry
 from updater.words.errors import Refused
 got = 0
 for row in range(40):

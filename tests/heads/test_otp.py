@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from updater.heads.dfu.layout import parse_layout
 from updater.heads.dfu.scripts import drive, write
 from updater.heads.dfu.words import Answer, In, Out, Wish
-from updater.heads.otp import (
+from updater.heads.otp.plan import (
     Lock,
     OtpContents,
     OtpPlan,
@@ -23,7 +23,7 @@ from updater.heads.otp import (
     otp_area,
     parse_patches,
 )
-from updater.heads.otpwords import describe, dump
+from updater.heads.otp.words import describe, dump
 from updater.heads.silicon import Behaviour, Chip, the_table
 from updater.heads.vendor import Product
 from updater.lab.clock import VirtualClock

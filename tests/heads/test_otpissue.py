@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.heads.test_otplayout import layout
-from updater.heads.otpissue import (
+from updater.heads.otp.issue import (
     Board,
     Entry,
     Table,

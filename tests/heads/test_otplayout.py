@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.heads.test_otp import F405, F746, G474, blank, row
-from updater.heads.otp import Patch, otp_area
-from updater.heads.otpfields import Crc, Text
-from updater.heads.otplayout import (
+from updater.heads.otp.fields import Crc, Text
+from updater.heads.otp.layout import (
     Given,
     Layout,
     check_fits,
@@ -20,6 +19,7 @@ from updater.heads.otplayout import (
     patches_for,
     values_for,
 )
+from updater.heads.otp.plan import Patch, otp_area
 from updater.words.errors import Refused, Usage
 
 HEAD = 'schema = 1\nproduct = "demo-widget"\n'

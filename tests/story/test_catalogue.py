@@ -9,8 +9,8 @@ import pytest
 
 from tests.attacks.kit import catalogue_of, own_site, show_catalogue, without_gadget
 from tests.desk import Desk, Said
-from updater.doors.benchconsole import Paper, install_every
-from updater.doors.laneface import lanes_face
+from updater.doors.bench.console import Paper, install_every
+from updater.doors.bench.face import lanes_face
 from updater.doors.terminal import JsonFace
 from updater.heads.links import Link, format_code
 from updater.heads.policy import OpenedFrom

@@ -25,10 +25,10 @@ from tests.story.otp_desk import (
     stores_nothing,
     write,
 )
-from updater.doors.otpconsole import request_for
+from updater.doors.otp.console import request_for
 from updater.heads.dfu.words import Out, Request, Select
 from updater.heads.listener import Transfer
-from updater.heads.otp import Patch
+from updater.heads.otp.plan import Patch
 from updater.heads.silicon import the_table
 from updater.lab.flash import Otp
 from updater.lab.record import Power

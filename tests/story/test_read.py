@@ -11,7 +11,7 @@ from intelhex import IntelHex
 
 from tests.desk import FLASH, Desk, program
 from tests.story.otp_desk import F746, burnt
-from updater.doors.memoryconsole import request_for
+from updater.doors.memory.console import request_for
 from updater.heads.dfu.words import Out, Request
 from updater.heads.dfufile import parse_dfuse
 from updater.heads.listener import Transfer

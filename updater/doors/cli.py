@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from updater import __version__
-from updater.doors.benchcli import add_options as add_bench_options
-from updater.doors.benchcli import add_parser as add_station
-from updater.doors.benchcli import install_every
+from updater.doors.bench.cli import add_options as add_bench_options
+from updater.doors.bench.cli import add_parser as add_station
+from updater.doors.bench.cli import install_every
 from updater.doors.equipment import hands_of, surroundings_of
 from updater.doors.knownhome import known_home
 from updater.doors.labcli import add_parsers as add_virtual
 from updater.doors.labcli import has_lab
-from updater.doors.linkcli import add_parser as add_links
-from updater.doors.linkcli import is_link_call, outside_arguments
-from updater.doors.memorycli import add_parsers as add_memory
-from updater.doors.otpcli import add_parser as add_otp
+from updater.doors.links.cli import add_parser as add_links
+from updater.doors.links.cli import is_link_call, outside_arguments
+from updater.doors.memory.cli import add_parsers as add_memory
+from updater.doors.otp.cli import add_parser as add_otp
 from updater.words.errors import Bug, Cancelled, StorageFailed, UpdaterError, Usage
 
 if TYPE_CHECKING:

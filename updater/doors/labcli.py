@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from updater.doors.arguments import Parser
 from updater.doors.knownhome import known_home
-from updater.doors.otpcli import Parser
 from updater.words.errors import Usage
 
 if TYPE_CHECKING:

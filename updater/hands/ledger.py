@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from updater.hands.store import try_lock
-from updater.heads.otpissue import Board, Entry, appended, check_use, parse_ledger
+from updater.heads.otp.issue import Board, Entry, appended, check_use, parse_ledger
 from updater.words.errors import Refused, StorageFailed
 
 _WAITS_S = 5.0

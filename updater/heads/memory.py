@@ -9,7 +9,7 @@ from itertools import compress, count
 
 from updater.heads.dfufile import format_dfuse, parse_dfuse
 from updater.heads.hexfile import format_hex, parse_hex
-from updater.heads.otp import otp_area
+from updater.heads.otp.plan import otp_area
 from updater.heads.silicon import Chip, Option
 from updater.heads.vendor import Product
 from updater.words.errors import Refused, Usage

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from string import Template
 
-from updater.heads.otplayout import Layout
-from updater.heads.otpreport import OtpIssue, OtpReceipt, otp_receipt_line
+from updater.heads.otp.layout import Layout
+from updater.heads.otp.report import OtpIssue, OtpReceipt, otp_receipt_line
 from updater.heads.report import Line, Receipt, error_line, receipt_line
 from updater.words.errors import UpdaterError, Usage
 from updater.words.facts import DeviceFacts

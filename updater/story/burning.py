@@ -32,8 +32,8 @@ from updater.heads.dfu.words import (
     Vanished,
     WireError,
 )
-from updater.heads.otp import BLANK, OtpContents, OtpPlan, alternate_of, otp_area
-from updater.heads.otplock import LockPlan
+from updater.heads.otp.lock import LockPlan
+from updater.heads.otp.plan import BLANK, OtpContents, OtpPlan, alternate_of, otp_area
 from updater.heads.silicon import Behaviour, Chip
 from updater.heads.vendor import Recovery
 from updater.story.steps import Steps

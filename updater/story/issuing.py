@@ -10,8 +10,7 @@ from pathlib import Path
 import msgspec
 
 from updater.hands.ledger import Ledger, OpenLedger
-from updater.heads.otp import OtpContents
-from updater.heads.otpissue import (
+from updater.heads.otp.issue import (
     Board,
     Entry,
     Table,
@@ -24,8 +23,9 @@ from updater.heads.otpissue import (
     use_of_count,
     use_of_row,
 )
-from updater.heads.otplayout import Given, Layout, decode, patches_for, values_for
-from updater.heads.otpreport import OtpIssue
+from updater.heads.otp.layout import Given, Layout, decode, patches_for, values_for
+from updater.heads.otp.plan import OtpContents
+from updater.heads.otp.report import OtpIssue
 from updater.heads.silicon import Chip
 from updater.story.job import Hands
 from updater.story.provision import OtpVisit

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
-from updater.heads.otpreport import OtpIssue, OtpReceipt
+from updater.heads.otp.report import OtpIssue, OtpReceipt
 from updater.heads.report import Receipt
 from updater.story.devices import look_around, no_device
 from updater.story.job import Hands, Prepared, Request

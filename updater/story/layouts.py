@@ -7,7 +7,7 @@ needs an updater whose vendor.toml allows it.
 from __future__ import annotations
 
 from updater.heads.manifest import Bundle
-from updater.heads.otplayout import Layout, check_fits, parse_layout
+from updater.heads.otp.layout import Layout, check_fits, parse_layout
 from updater.heads.policy import Verdict
 from updater.heads.vendor import Vendor
 from updater.story.devices import behaviour_of

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from updater.hands.usbio import Wire
-from updater.heads.otp import BLANK, OtpContents, make_otp_plan
-from updater.heads.otpissue import Board, Entry, check_columns, columns_of, held_count, use_of_row
-from updater.heads.otplayout import Layout
-from updater.heads.otplock import check_layout
-from updater.heads.otpreport import OtpIssue, OtpReceipt
+from updater.heads.otp.issue import Board, Entry, check_columns, columns_of, held_count, use_of_row
+from updater.heads.otp.layout import Layout
+from updater.heads.otp.lock import check_layout
+from updater.heads.otp.plan import BLANK, OtpContents, make_otp_plan
+from updater.heads.otp.report import OtpIssue, OtpReceipt
 from updater.heads.report import Receipt
 from updater.heads.silicon import Behaviour
 from updater.heads.vendor import Product

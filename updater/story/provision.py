@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from updater.heads.otp import (
+from updater.heads.otp.lock import LockPlan
+from updater.heads.otp.plan import (
     OtpContents,
     OtpPlan,
     Patch,
@@ -19,8 +20,7 @@ from updater.heads.otp import (
     otp_area,
     writable_area,
 )
-from updater.heads.otplock import LockPlan
-from updater.heads.otpreport import OtpLockReceipt, OtpReceipt, OtpResult
+from updater.heads.otp.report import OtpLockReceipt, OtpReceipt, OtpResult
 from updater.story.burning import Burner
 from updater.story.devices import behaviour_of, product_of
 from updater.story.job import Hands, Request

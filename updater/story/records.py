@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from updater.hands.usbio import FLASH_ALTERNATE, Wire
 from updater.heads.dfu.scripts import Pace, go_to_idle, read_if_allowed, select
 from updater.heads.dfu.words import Stalled
-from updater.heads.otp import alternate_of
+from updater.heads.otp.plan import alternate_of
 from updater.heads.silicon import Chip
 from updater.heads.vendor import Product
 from updater.words.errors import Refused

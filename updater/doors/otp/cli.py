@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
+
+from updater.doors.arguments import MakeHands, Parser
 
 if TYPE_CHECKING:
     from updater.doors.terminal import Face
-    from updater.story.job import Hands
-
-Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
-MakeHands = Callable[[argparse.Namespace], AbstractContextManager["Hands"]]
 
 
 def add_parser(
@@ -63,8 +59,8 @@ def _add_layout(parser: argparse._ActionsContainer, *, required: bool = False) -
 
 
 def _lock(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
-    from updater.doors.layoutconsole import Wanted, lock
-    from updater.doors.otpconsole import request_for
+    from updater.doors.otp.console import request_for
+    from updater.doors.otp.layouts import Wanted, lock
 
     with hands(args) as made:
         request = request_for(args.device, args.as_product)
@@ -90,8 +86,8 @@ def _add_row(parser: argparse.ArgumentParser) -> None:
 
 
 def _write_layout(args: argparse.Namespace, face: Face, hands: MakeHands, *, dry: bool) -> int:
-    from updater.doors.layoutconsole import Wanted, write_by_layout
-    from updater.doors.otpconsole import request_for
+    from updater.doors.otp.console import request_for
+    from updater.doors.otp.layouts import Wanted, write_by_layout
 
     wanted = Wanted(
         layout=args.layout, sets=tuple(args.sets), table=args.table, row=args.row, ledger=args.ledger
@@ -102,8 +98,8 @@ def _write_layout(args: argparse.Namespace, face: Face, hands: MakeHands, *, dry
 
 
 def _show(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
-    from updater.doors.layoutconsole import Wanted, show_by_layout
-    from updater.doors.otpconsole import request_for, show
+    from updater.doors.otp.console import request_for, show
+    from updater.doors.otp.layouts import Wanted, show_by_layout
 
     with hands(args) as made:
         if args.layout is not None:
@@ -113,8 +109,8 @@ def _show(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
 
 
 def _write(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
-    from updater.doors.otpconsole import request_for, write
-    from updater.heads.otp import parse_patches
+    from updater.doors.otp.console import request_for, write
+    from updater.heads.otp.plan import parse_patches
     from updater.words.errors import Usage
 
     if args.layout is not None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from updater.heads.otp import OtpContents, OtpPlan, Patch
-from updater.heads.otplayout import Decoded
-from updater.heads.otplock import LockPlan
+from updater.heads.otp.layout import Decoded
+from updater.heads.otp.lock import LockPlan
+from updater.heads.otp.plan import OtpContents, OtpPlan, Patch
 from updater.heads.report import Line, device_line, hex_text
 from updater.heads.silicon import OtpArea
 from updater.words.events import Step

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from updater.doors.arguments import MakeHands, Parser
 from updater.doors.knownhome import known_home
-from updater.doors.otpcli import MakeHands, Parser
 from updater.words.errors import Refused, UpdaterError, Usage
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _newest_home(home: Home, args: argparse.Namespace, face: Face, hands: MakeHa
 
 def _select(link: Link, home: Home, args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
     from updater.doors.console import install, request_of
-    from updater.doors.linkconsole import selected
+    from updater.doors.links.console import selected
     from updater.doors.window import NoWindow, Wanted, WantedKind, open_window
     from updater.hands.host import state_folder
     from updater.hands.instance import hand_over
@@ -154,7 +154,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser], shared: Parser) -> 
 
 
 def _register(args: argparse.Namespace, face: Face) -> int:
-    from updater.doors.linkconsole import register
+    from updater.doors.links.console import register
     from updater.hands.host import load_home
     from updater.hands.registrar import this_registrar
 
@@ -163,7 +163,7 @@ def _register(args: argparse.Namespace, face: Face) -> int:
 
 def _unregister(args: argparse.Namespace, face: Face) -> int:
     del args
-    from updater.doors.linkconsole import unregister
+    from updater.doors.links.console import unregister
     from updater.hands.host import load_home
     from updater.hands.registrar import this_registrar
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from updater.heads.dfu.scripts import Pace
-from updater.heads.otp import BLANK, Lock, OtpContents, area_to_burn, writable_area
-from updater.heads.otpfields import Crc
-from updater.heads.otplayout import Decoded, Layout, check_fits, decode
+from updater.heads.otp.fields import Crc
+from updater.heads.otp.layout import Decoded, Layout, check_fits, decode
+from updater.heads.otp.plan import BLANK, Lock, OtpContents, area_to_burn, writable_area
 from updater.heads.silicon import Behaviour, Chip, OtpArea
 from updater.heads.vendor import Product
 from updater.words.errors import Refused

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from updater.heads.otp import BLANK, Lock, OtpContents, OtpPlan
-from updater.heads.otplayout import Decoded, Layout
-from updater.heads.otplock import LockPlan
-from updater.heads.otpreport import OtpIssue, OtpReceipt
+from updater.heads.otp.layout import Decoded, Layout
+from updater.heads.otp.lock import LockPlan
+from updater.heads.otp.plan import BLANK, Lock, OtpContents, OtpPlan
+from updater.heads.otp.report import OtpIssue, OtpReceipt
 from updater.heads.silicon import OtpArea
 from updater.words.facts import IdentityFrom
 

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from updater.doors.otpcli import MakeHands, Parser, add_sources
+from updater.doors.arguments import MakeHands, Parser
+from updater.doors.otp.cli import add_sources
 from updater.words.errors import Usage
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def _count(text: str) -> int:
 
 def install_every(args: argparse.Namespace, hands: Hands, face: Face, request: Request) -> int:
     """`updater install --all`. Raises `Usage` where one device was chosen as well."""
-    from updater.doors.benchconsole import Paper, install_every
-    from updater.doors.laneface import lanes_face
+    from updater.doors.bench.console import Paper, install_every
+    from updater.doors.bench.face import lanes_face
 
     if args.device is not None:
         raise Usage("--all and --device exclude each other", advice="Leave one of them out.")
@@ -74,9 +75,9 @@ def install_every(args: argparse.Namespace, hands: Hands, face: Face, request: R
 
 
 def _station(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
-    from updater.doors.benchconsole import Paper, station
+    from updater.doors.bench.console import Paper, station
+    from updater.doors.bench.face import lanes_face
     from updater.doors.console import knowing_code, request_for, with_options
-    from updater.doors.laneface import lanes_face
     from updater.hands.host import lab_folder
     from updater.heads.tally import LABEL, label_fields, label_for
 
@@ -102,7 +103,7 @@ def _station(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
 
 def _production(args: argparse.Namespace, hands: Hands, face: Face, request: Request) -> Production | None:
     """What each board gets beside its firmware. Raises `Usage`, `Refused`, and what the gate does."""
-    from updater.doors.layoutconsole import Wanted, production_for
+    from updater.doors.otp.layouts import Wanted, production_for
 
     if args.otp is None:
         if args.sets or args.table or args.ledger:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from updater.heads.otp import BLANK
-from updater.heads.otpfields import Field, Valued
-from updater.heads.otplayout import Layout
+from updater.heads.otp.fields import Field, Valued
+from updater.heads.otp.layout import Layout
+from updater.heads.otp.plan import BLANK
 from updater.words.errors import Refused, Usage
 
 _ADVICE = "Correct the table, and run the command again."

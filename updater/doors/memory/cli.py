@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from updater.doors.otpcli import MakeHands, Parser
+from updater.doors.arguments import MakeHands, Parser
 
 if TYPE_CHECKING:
     from updater.doors.terminal import Face
@@ -57,7 +57,7 @@ def number(text: str) -> int:
 
 
 def _read(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
-    from updater.doors.memoryconsole import Files, read, request_for
+    from updater.doors.memory.console import Files, read, request_for
     from updater.heads.memory import Kind, Wanted
 
     wanted = Wanted(kind=Kind(args.region), address=args.address, length=args.length)
@@ -67,8 +67,8 @@ def _read(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
 
 
 def _write(args: argparse.Namespace, face: Face, hands: MakeHands) -> int:
-    from updater.doors.memoryconsole import request_for
-    from updater.doors.writeconsole import write
+    from updater.doors.memory.console import request_for
+    from updater.doors.memory.writing import write
 
     with hands(args) as made:
         request = request_for(args.device, args.as_product)
@@ -89,6 +89,6 @@ def _unprotect(_args: argparse.Namespace, _face: Face) -> int:
 
 
 def _show_dfu(args: argparse.Namespace, face: Face) -> int:
-    from updater.doors.memoryconsole import show_dfu
+    from updater.doors.memory.console import show_dfu
 
     return show_dfu(face, args.file)

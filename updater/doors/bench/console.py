@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from updater.doors.bench.face import LanesFace
 from updater.doors.console import kept, receipt_name
-from updater.doors.laneface import LanesFace
 from updater.doors.terminal import Face
 from updater.hands.host import today
 from updater.hands.receiptbook import ReceiptBook, open_receipt_book
-from updater.heads.otpreport import otp_receipt_line
-from updater.heads.otpwords import production_words
+from updater.heads.otp.report import otp_receipt_line
+from updater.heads.otp.words import production_words
 from updater.heads.report import receipt_line
 from updater.heads.tally import board_line, board_row, check_label, label_text
 from updater.story.catalogue import newest_if_any

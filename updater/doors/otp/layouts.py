@@ -8,15 +8,15 @@ from pathlib import Path
 
 from updater.doors.console import keep_and_tell, stopped_at_work
 from updater.doors.console import request_for as release_request
-from updater.doors.otpconsole import ask_once, show, tell
+from updater.doors.otp.console import ask_once, show, tell
 from updater.doors.terminal import Face
 from updater.hands.host import read_file
-from updater.heads.otp import otp_area
-from updater.heads.otpissue import columns_of, parse_table
-from updater.heads.otplayout import Layout, parse_layout
-from updater.heads.otplock import check_block, make_lock_plan
-from updater.heads.otpreport import otp_lock_plan_line, otp_lock_receipt_line, otp_plan_line
-from updater.heads.otpwords import describe, describe_lock, issue_words
+from updater.heads.otp.issue import columns_of, parse_table
+from updater.heads.otp.layout import Layout, parse_layout
+from updater.heads.otp.lock import check_block, make_lock_plan
+from updater.heads.otp.plan import otp_area
+from updater.heads.otp.report import otp_lock_plan_line, otp_lock_receipt_line, otp_plan_line
+from updater.heads.otp.words import describe, describe_lock, issue_words
 from updater.heads.policy import TypedConfirmation, Verdict
 from updater.story.devices import behaviour_of
 from updater.story.issuing import Sources, board_of, book, finish, issue_for, read_books, uid_of

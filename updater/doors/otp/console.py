@@ -7,10 +7,10 @@ from contextlib import suppress
 
 from updater.doors.console import IN_PLACE, keep_and_tell, stopped_at_work
 from updater.doors.terminal import Face
-from updater.heads.otp import OtpPlan, Patch, otp_area
-from updater.heads.otplayout import Layout, decode
-from updater.heads.otpreport import OtpReceipt, otp_line, otp_plan_line, otp_receipt_line
-from updater.heads.otpwords import count_bytes, describe, dump, field_words, receipt_words
+from updater.heads.otp.layout import Layout, decode
+from updater.heads.otp.plan import OtpPlan, Patch, otp_area
+from updater.heads.otp.report import OtpReceipt, otp_line, otp_plan_line, otp_receipt_line
+from updater.heads.otp.words import count_bytes, describe, dump, field_words, receipt_words
 from updater.heads.policy import OpenedFrom
 from updater.story.job import Hands, Request
 from updater.story.provision import find, in_bootloader, perform, prepare, receipt

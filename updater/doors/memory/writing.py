@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from updater.doors.console import IN_PLACE, keep_and_tell, stopped_at_work
-from updater.doors.memoryconsole import FILE_LIMIT_BYTES
+from updater.doors.memory.console import FILE_LIMIT_BYTES
 from updater.doors.terminal import Face
 from updater.hands.host import read_file
 from updater.heads.memory import Format, format_of, parse_memory

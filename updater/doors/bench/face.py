@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from updater.doors.terminal import WORDS, Face, JsonFace, folded, sentence
 from updater.heads.eta import left_in_words
-from updater.heads.otpreport import OtpReceipt
+from updater.heads.otp.report import OtpReceipt
 from updater.heads.plan import Plan
 from updater.heads.report import Line
 from updater.story.lanes import Outcome

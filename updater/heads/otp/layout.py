@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from updater.heads.manifest import ProductId
-from updater.heads.otp import BLANK, Patch
-from updater.heads.otpfields import UID_BYTES, Crc, Field, Valued
+from updater.heads.otp.fields import UID_BYTES, Crc, Field, Valued
+from updater.heads.otp.plan import BLANK, Patch
 from updater.heads.silicon import OtpArea
 from updater.words.errors import Refused, Usage
 

@@ -1,0 +1,1 @@
+"""`install --all` and `updater station`."""

@@ -1,0 +1,1 @@
+"""Links, clicked and registered."""

@@ -1,0 +1,1 @@
+"""`updater read`, `write`, `dfu` and `unprotect`."""

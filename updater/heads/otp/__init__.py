@@ -1,0 +1,1 @@
+"""One-time-programmable memory: what its bytes mean, what may be burnt, and what is said of it."""
