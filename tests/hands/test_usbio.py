@@ -12,7 +12,7 @@ import usb.core
 
 from tests.desk import Desk
 from tests.lab.bench import board_of
-from updater.hands.usbio import ROM_USB, Attached, Bus, read_rom_facts, read_shown
+from updater.hands.usbio import ROM_USB, Attached, Bus, read_rom_facts, read_serial, read_shown
 from updater.heads.dfu.scripts import get_status, go_to_idle, read_if_allowed
 from updater.heads.dfu.words import Vanished
 from updater.heads.silicon import the_table
@@ -209,3 +209,26 @@ def test_a_bus_that_cannot_be_listed_is_said_so(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(LabBackend, "enumerate_devices", fail)
     with open_lab(in_rom, VirtualClock()) as lab, pytest.raises(UsbFailed):
         bus_of(lab).attached({ROM_USB})
+
+
+def test_a_device_that_was_asked_something_can_be_opened_again(in_rom: Path) -> None:
+    """WinUSB opens a device once, so the lab does; a handle that is kept would shut ourselves out."""
+    with open_lab(in_rom, VirtualClock()) as lab:
+        bus = bus_of(lab)
+        first, second = bus.attached({ROM_USB})[0], bus.attached({ROM_USB})[0]
+        assert read_shown(first).serial == read_serial(second)
+        assert read_rom_facts(first) == read_rom_facts(second)
+        with bus.open_dfu(first), pytest.raises(CannotOpen), bus.open_dfu(second):
+            pytest.fail("it was opened twice")
+        with bus.open_dfu(second) as wire:
+            assert wire.functional is not None
+
+
+def test_what_windows_denies_is_open_elsewhere(in_rom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    with open_lab(in_rom, VirtualClock()) as lab:
+        bus = bus_of(lab)
+        first, second = bus.attached({ROM_USB})[0], bus.attached({ROM_USB})[0]
+        with bus.open_dfu(first), pytest.raises(CannotOpen) as raised, bus.open_dfu(second):
+            pytest.fail("it was opened twice")
+    assert raised.value.problem == "busy"

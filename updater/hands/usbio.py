@@ -8,6 +8,7 @@ same code as a real one.
 from __future__ import annotations
 
 import errno
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -171,23 +172,20 @@ class Bus:
 
         Raises `CannotOpen` when it cannot be opened, `UsbFailed` when it has no such interface.
         """
-        with _translated_opening():
-            settings = _dfu_settings(attached.device, protocol=1 if runtime else 2)
-            if not settings:
-                raise UsbFailed(f"the device on port {attached.port} has no DFU interface")
-            usb.util.claim_interface(attached.device, settings[0].bInterfaceNumber)
-        try:
+        with _open(attached) as device:
+            with _translated_opening():
+                settings = _dfu_settings(device, protocol=1 if runtime else 2)
+                if not settings:
+                    raise UsbFailed(f"the device on port {attached.port} has no DFU interface")
+                usb.util.claim_interface(device, settings[0].bInterfaceNumber)
             wire = Wire(attached, settings, self.clock, self.listener)
             wire.on_wait = self.on_wait
             if len(settings) > 1:  # another tool may have left the option bytes selected
                 wire.run(_flash_selected())
             if self.listener is not None:
-                shown = _shown(attached.device, settings)
+                shown = _shown(device, settings)
                 self.listener.opened(attached.usb, attached.port, shown, wire.functional)
             yield wire
-        finally:
-            with _quietly():
-                usb.util.dispose_resources(attached.device)
 
 
 class Wire:
@@ -280,16 +278,17 @@ def read_identity(attached: Attached) -> ApplicationIdentity | None:
 
     Raises `WireError`, or `CannotOpen` or `UsbFailed` when the device cannot be opened.
     """
-    with _translated_opening():
-        attached.device.get_active_configuration()
-    try:
-        with _translated():
-            answer = attached.device.ctrl_transfer(
-                _VENDOR_FROM_DEVICE, IDENTITY_REQUEST, 1, 0, IDENTITY_BYTES, _SHORT_TIMEOUT_MS
-            )
-        return ApplicationIdentity.parse(answer.tobytes())
-    except (Stalled, TimedOut):
-        return None
+    with _open(attached) as device:
+        with _translated_opening():
+            device.get_active_configuration()
+        try:
+            with _translated():
+                answer = device.ctrl_transfer(
+                    _VENDOR_FROM_DEVICE, IDENTITY_REQUEST, 1, 0, IDENTITY_BYTES, _SHORT_TIMEOUT_MS
+                )
+            return ApplicationIdentity.parse(answer.tobytes())
+        except (Stalled, TimedOut):
+            return None
 
 
 def send_vendor_request(attached: Attached, setup: tuple[int, int, int, int], data: bytes) -> None:
@@ -297,15 +296,17 @@ def send_vendor_request(attached: Attached, setup: tuple[int, int, int, int], da
 
     Raises `WireError`, or `CannotOpen` or `UsbFailed` when the device cannot be opened.
     """
-    with _translated_opening():
-        attached.device.get_active_configuration()
-    with _translated():
-        attached.device.ctrl_transfer(*setup, data, _SHORT_TIMEOUT_MS)
+    with _open(attached) as device:
+        with _translated_opening():
+            device.get_active_configuration()
+        with _translated():
+            device.ctrl_transfer(*setup, data, _SHORT_TIMEOUT_MS)
 
 
 def read_serial(attached: Attached) -> str | None:
     """The serial number string, or None when there is none."""
-    return _string(attached.device, attached.device.iSerialNumber)
+    with _open(attached) as device:
+        return _string(device, device.iSerialNumber)
 
 
 def read_shown(attached: Attached) -> Shown:
@@ -313,9 +314,10 @@ def read_shown(attached: Attached) -> Shown:
 
     Raises `CannotOpen` or `UsbFailed`.
     """
-    with _translated_opening():
-        settings = _dfu_settings(attached.device, protocol=2)
-    return _shown(attached.device, settings)
+    with _open(attached) as device:
+        with _translated_opening():
+            settings = _dfu_settings(device, protocol=2)
+        return _shown(device, settings)
 
 
 def _shown(device: Any, settings: list[Any]) -> Shown:
@@ -333,29 +335,29 @@ def read_rom_facts(attached: Attached) -> RomFacts | None:
     The functional descriptor comes out of the configuration descriptor and is never requested by itself.
     Raises `CannotOpen` or `UsbFailed`.
     """
-    device = attached.device
-    with _translated_opening():
-        settings = _dfu_settings(device, protocol=2)
-    functional = _functional(settings)
-    if functional is None:
-        return None
-    regions = []
-    for setting in settings:
-        name = _string(device, setting.iInterface)
-        if name is None:
-            continue  # a bootloader that hangs enumerates, but does not say its strings any more
-        try:
-            regions.append(parse_layout(name, setting.bAlternateSetting))
-        except ProtocolError:
-            if not regions:
-                return None  # not a DfuSe bootloader; a bad string behind the flash is only not used
-    return RomFacts(
-        serial=_string(device, device.iSerialNumber),
-        product_string=_string(device, device.iProduct),
-        bcd_device=device.bcdDevice,
-        transfer_size=functional.transfer_size,
-        regions=tuple(regions),
-    )
+    with _open(attached) as device:
+        with _translated_opening():
+            settings = _dfu_settings(device, protocol=2)
+        functional = _functional(settings)
+        if functional is None:
+            return None
+        regions = []
+        for setting in settings:
+            name = _string(device, setting.iInterface)
+            if name is None:
+                continue  # a bootloader that hangs enumerates, but does not say its strings any more
+            try:
+                regions.append(parse_layout(name, setting.bAlternateSetting))
+            except ProtocolError:
+                if not regions:
+                    return None  # not a DfuSe bootloader; a bad string behind the flash is only not used
+        return RomFacts(
+            serial=_string(device, device.iSerialNumber),
+            product_string=_string(device, device.iProduct),
+            bcd_device=device.bcdDevice,
+            transfer_size=functional.transfer_size,
+            regions=tuple(regions),
+        )
 
 
 def libusb_path() -> str | None:
@@ -429,15 +431,26 @@ def _translated_opening() -> Iterator[None]:
     try:
         yield
     except usb.core.USBError as error:
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise cannot_open("no-permission") from error
-        if error.errno == errno.EBUSY:
+        is_denied = error.errno in (errno.EACCES, errno.EPERM)
+        if error.errno == errno.EBUSY or (is_denied and sys.platform == "win32"):  # somebody else has it open
             raise cannot_open("busy") from error
+        if is_denied:
+            raise cannot_open("no-permission") from error
         raise UsbFailed(f"the device cannot be opened ({error.strerror})") from error
     except NotImplementedError as error:
         raise cannot_open("no-driver") from error
     except ValueError as error:
         raise UsbFailed("the device went away while it was being opened") from error
+
+
+@contextmanager
+def _open(attached: Attached) -> Iterator[Any]:
+    """The device, closed in the end: WinUSB opens one once, and refuses a second time (libusb issue 651)."""
+    try:
+        yield attached.device
+    finally:
+        with _quietly():
+            usb.util.dispose_resources(attached.device)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from updater.lab.face import Face
 SPEED_FULL = 2  # LIBUSB_SPEED_FULL
 FOREVER_MS = 3_600_000
 """What a timeout of 0 (libusb: unlimited) means here, so that a hanging ROM cannot stop the world."""
-ERROR_IO, ERROR_NO_DEVICE, ERROR_NOT_FOUND, ERROR_TIMEOUT, ERROR_PIPE = -1, -4, -5, -7, -9
+ERROR_IO, ERROR_ACCESS, ERROR_NO_DEVICE, ERROR_NOT_FOUND, ERROR_TIMEOUT, ERROR_PIPE = -1, -3, -4, -5, -7, -9
 
 _PORT = re.compile(r"[1-9][0-9]*-[1-9][0-9]*(\.[1-9][0-9]*)*")
 _DEVICE_FIELDS = (
@@ -49,10 +49,11 @@ class Enumerated:
 
 
 class LabBackend(usb.backend.IBackend):  # type: ignore[misc] # pyusb ships no types
-    """All boards of a lab, each at its port path."""
+    """All boards of a lab, each at its port path. A device can be open once at a time, as with WinUSB."""
 
     def __init__(self, boards: Sequence[Board]) -> None:
         self.boards = tuple(boards)
+        self._open: set[tuple[int, int]] = set()
 
     def enumerate_devices(self) -> Iterator[Enumerated]:
         """The devices that are on the bus at this moment of the boards' clock."""
@@ -107,10 +108,13 @@ class LabBackend(usb.backend.IBackend):  # type: ignore[misc] # pyusb ships no t
 
     def open_device(self, dev: Enumerated) -> Enumerated:
         self._present(dev)
+        if _which(dev) in self._open:
+            raise usb.core.USBError("Access denied (insufficient permissions)", ERROR_ACCESS, errno.EACCES)
+        self._open.add(_which(dev))
         return dev
 
-    def close_device(self, _dev_handle: Enumerated) -> None:
-        """Nothing to release."""
+    def close_device(self, dev_handle: Enumerated) -> None:
+        self._open.discard(_which(dev_handle))
 
     def set_configuration(self, dev_handle: Enumerated, config_value: int) -> None:
         self._control(dev_handle, 0x00, 9, config_value, 0, b"", 1000)
@@ -191,6 +195,11 @@ class LabBackend(usb.backend.IBackend):  # type: ignore[misc] # pyusb ships no t
             raise usb.core.USBTimeoutError("Operation timed out", ERROR_TIMEOUT, errno.ETIMEDOUT) from error
         except Vanished as error:
             raise _no_device() from error
+
+
+def _which(device: Enumerated) -> tuple[int, int]:
+    """One board with one address; with a new one it is a new device."""
+    return id(device.board), device.address
 
 
 def split_port(port: str) -> tuple[int, tuple[int, ...]]:
