@@ -205,7 +205,7 @@ def test_a_channel_cannot_speak_for_another(start: Start, forge: Forge, publishe
     for role in ("beta-0", "beta-1"):
         forge.put(role, lambda signed: signed.targets.update({path: TargetFile.from_data(path, data)}))
     forge.publish()
-    with pytest.raises(NoSuchRelease):
+    with pytest.raises(NoSuchRelease, match=r"does not offer version 9\.9\.9 of 'demo-widget' in stable"):
         start().offer("demo-widget", Channel.STABLE, Version(9, 9, 9))
 
 
@@ -241,7 +241,7 @@ def test_a_role_that_two_channels_name_is_verified_for_each(
     forge.publish()
     one_start = start()
     assert one_start.offer("demo-widget", Channel.STABLE, None).version == Version(1, 1, 0)
-    with pytest.raises(NotTrusted):
+    with pytest.raises(NotTrusted, match="shared was signed by 0/1 keys"):
         one_start.offer("demo-widget", Channel.BETA, None)
 
 
