@@ -199,7 +199,7 @@ def test_only_the_vendors_own_server_is_asked(web: Web, fetcher: SiteFetcher, ur
     "url", ["http://example.com/", "http://127.0.0.1:8000/", "ftp://127.0.0.1/", "https://u:p@example.com/"]
 )
 def test_plain_http_and_user_names_are_refused_from_the_start(url: str) -> None:
-    with pytest.raises(DownloadError, match="not an https address|carries no user name"):
+    with pytest.raises(DownloadError, match=r"not an https address|carries no user name"):
         SiteFetcher(url)
 
 
