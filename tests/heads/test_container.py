@@ -101,7 +101,7 @@ def test_roots_come_in_the_order_of_their_numbers() -> None:
 )
 def test_any_other_spelling_is_refused(hostile: bytes) -> None:
     with pytest.raises(
-        NotTrusted, match="not an update bundle|cut off|damaged, or was packed again|not the name"
+        NotTrusted, match=r"not an update bundle|cut off|damaged, or was packed again|not the name"
     ):
         read_container(hostile)
 
