@@ -33,6 +33,7 @@ DEBIAN_PACKAGE = {
     "objdump": "binutils",
     "qemu-system-arm": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
+    "shellcheck": "shellcheck",
     "softhsm2-util": "softhsm2",
     "sshd": "openssh-server",
     "strip": "binutils",
