@@ -141,11 +141,12 @@ def _targets_new(chosen: argparse.Namespace) -> None:
     trusted = root.load_root(read_file(chosen.root)).signed
     expires = root.expiry(chosen.expires, now())
     root.check_expiry("targets", expires, now())
-    version, programs = 1, [root.program(file.name, read_file(file)) for file in chosen.program]
+    version, programs = 1, [root.program(file.name, read_file(file)) for file in chosen.program or ()]
     if chosen.previous is not None:
         previous = root.load_targets(read_file(chosen.previous)).signed
         version = previous.version + 1
-        programs = programs or list(root.programs_in(previous).values())
+        if chosen.program is None:
+            programs = list(root.programs_in(previous).values())
     online = keys.load_public(chosen.online_key)
     draft = root.new_targets(trusted, online, expires, version=version, programs=programs)
     write_file(chosen.output, root.dump(draft))
@@ -279,10 +280,9 @@ def add_targets_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     new.add_argument(
         "--program",
         type=Path,
-        nargs="+",
-        default=[],
+        nargs="*",
         metavar="EXE",
-        help="all updaters that are offered for download from now on; left out, those of --previous stay",
+        help="all updaters for download from now on (alone: none); left out, those of --previous stay",
     )
     new.set_defaults(run=_targets_new)
     sign = verbs.add_parser("sign", help="add a release key's signature to a draft")

@@ -145,7 +145,7 @@ def test_any_tuf_client_finds_the_program_that_people_have_signed_for(page: Path
 def test_the_list_of_programs_goes_by_the_command_line(
     site: Site, demo_vendor: DemoVendor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Drafted, kept by the next draft that names none, refused under a name that could mislead."""
+    """Drafted, kept by the next draft, taken back, refused under a name that could mislead."""
     exe, first, second = (tmp_path / name for name in ("Updater.exe", "t1.json", "t2.json"))
     exe.write_bytes(PROGRAM)
     public = ["--root", str(demo_vendor.folder / "vendor/root.json")]
@@ -157,6 +157,20 @@ def test_the_list_of_programs_goes_by_the_command_line(
     assert line in capsys.readouterr().out
     assert main([*new, "--previous", str(first), "-o", str(second)]) == 0
     assert line in capsys.readouterr().out
+    secret = ["--passphrase-file", str(demo_vendor.keys / "passphrase.txt")]
+    for name in ("release-1", "release-2"):
+        by = ["--key", str(demo_vendor.keys / f"{name}.pem"), *secret, "--yes"]
+        assert main(["targets", "sign", str(second), *public[:2], *by]) == 0
+        assert line in capsys.readouterr().out, "who signs sees the hash"
+    where = ["--site", str(site.folder)]
+    online = ["--key", str(demo_vendor.keys / "online.pem"), *secret]
+    assert main(["site", "trust", *where, "--targets", str(second), *online]) == 0
+    assert main(["site", "programs", str(exe), *where]) == 0
+    assert digest in capsys.readouterr().out
+    exe.write_bytes(PROGRAM + b"!")
+    assert main(["site", "programs", str(exe), *where]) == Refused.exit_status
+    assert main([*new, "--previous", str(first), "--program", "-o", str(second)]) == 0
+    assert "It lists" not in capsys.readouterr().out
     with pytest.raises(Usage, match="no name for a program"):
         root.program("../Updater.exe", PROGRAM)
 
