@@ -1,13 +1,14 @@
 """`python -m tests.fuzz [TARGET ...] [--seconds N] [--jobs N] [--keep]`: atheris on every parser.
 
 Needs `pip install -e '.[fuzz]'` (Linux and macOS). Each target runs in a process of its own, for its seconds
-and no longer. The kept corpus is only read unless `--keep` says otherwise. The input of a finding is left in
-a temporary folder, which is named, and the exit status is 1.
+and no longer. The kept corpus is only read unless `--keep` says otherwise. The input of a finding is printed
+in base64 and left in a temporary folder, and the exit status is 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import re
 import shutil
 import subprocess
@@ -56,30 +57,23 @@ def fuzz(name: str, seconds: int, *, keep: bool) -> Fuzzed:
     """Fuzz one target. `said` is what libFuzzer said if it found something, else nothing."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as found:
         findings = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
-        limits = (
+        options = (
             f"-max_total_time={seconds}",
             f"-timeout={LONGEST_INPUT_S}",
             f"-rss_limit_mb={MOST_MEMORY_MB}",
             f"-max_len={LARGEST_BYTES.get(name, 4_096)}",
+            f"-artifact_prefix={findings}/",
+            "-print_final_stats=1",
         )
-        wrong, said = _libfuzzer(
-            [
-                name,
-                *limits,
-                "-print_final_stats=1",
-                f"-artifact_prefix={findings}/",
-                found,
-                str(CORPUS / name),
-            ],
-            seconds + GRACE_S,
-        )
+        wrong, said = _libfuzzer([name, *options, found, str(CORPUS / name)], seconds + GRACE_S)
         runs = _EXECUTED.search(said)
         new = sorted(Path(found).iterdir(), key=lambda path: path.stat().st_size)
         if keep:
             for path in new[:MOST_KEPT]:
                 shutil.copy(path, CORPUS / name)
     if wrong:
-        wrong = f"{said[-3000:]}\n{wrong}; what was kept: {findings}"
+        inputs = [f"{path}: {base64.b64encode(path.read_bytes()).decode()}" for path in findings.iterdir()]
+        wrong = "\n".join([said[-2000:], wrong, *inputs])
     else:
         shutil.rmtree(findings)
     return Fuzzed(name=name, seconds=seconds, runs=int(runs[1]) if runs else 0, new=len(new), said=wrong)
@@ -95,7 +89,8 @@ def _libfuzzer(arguments: Sequence[str], deadline_s: int) -> tuple[str, str]:
     except subprocess.TimeoutExpired as error:
         said = error.stderr.decode("utf-8", "replace") if isinstance(error.stderr, bytes) else ""
         return f"not done after {deadline_s} s", said
-    return f"exit status {done.returncode}" if done.returncode else "", done.stderr
+    wrong = f"exit status {done.returncode}\n{done.stdout[-2000:]}" if done.returncode else ""
+    return wrong, done.stderr
 
 
 def fuzz_all(
