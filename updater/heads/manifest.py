@@ -78,10 +78,10 @@ class ImageFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def overlaps(self, other: ImageFor) -> bool:
         """Whether some silicon is meant by both."""
+        if set(self.dev_ids).isdisjoint(other.dev_ids):
+            return False
         pairs = ((self.revisions, other.revisions), (self.rom_versions, other.rom_versions))
-        return bool(set(self.dev_ids) & set(other.dev_ids)) and all(
-            not mine or not theirs or set(mine) & set(theirs) for mine, theirs in pairs
-        )
+        return all(not mine or not theirs or set(mine) & set(theirs) for mine, theirs in pairs)
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"for_": "for"}):
