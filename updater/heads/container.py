@@ -65,7 +65,7 @@ class Container:
     """A file that is spelled as the writer would spell it, if its images have the check sums that it says.
 
     `members` are read-only views of the file's bytes, which they keep alive; `sums` the CRC-32 of each, as
-    the file says it. Those of the envelope and the roots have been compared.
+    the file says it. All but those of the images have been compared.
     """
 
     members: dict[str, memoryview]
