@@ -157,8 +157,9 @@ def test_a_long_name_is_cut_and_stays_a_c_string() -> None:
 
 
 SEGMENTS = st.lists(
-    st.builds(Segment, address=st.integers(0, 0xFFFF_FFFF), data=st.binary(max_size=40)), max_size=6
+    st.builds(Segment, address=st.integers(0, 2**32 - 40), data=st.binary(max_size=40)), max_size=6
 )
+"""None ends beyond the last address."""
 
 
 @given(
