@@ -47,9 +47,9 @@ def _print_key(public: Path) -> None:
 
 def _root_new(chosen: argparse.Namespace) -> None:
     draft = root.new_root(
-        root_keys=[keys.load_public(file) for file in chosen.root_key],
+        root_keys=[keys.load_persons(file) for file in chosen.root_key],
         root_threshold=chosen.root_threshold,
-        release_keys=[keys.load_public(file) for file in chosen.release_key],
+        release_keys=[keys.load_persons(file) for file in chosen.release_key],
         release_threshold=chosen.release_threshold,
         online_key=keys.load_public(chosen.online_key),
         expires=root.expiry(chosen.expires, now()),
@@ -61,8 +61,10 @@ def _root_new(chosen: argparse.Namespace) -> None:
 
 def _root_rotate(chosen: argparse.Namespace) -> None:
     old = root.load_root(read_file(chosen.old)).signed
-    listed = {"root": chosen.root_key, "release": chosen.release_key, "online": chosen.online_key}
-    wanted = {role: [keys.load_public(file) for file in files] for role, files in listed.items() if files}
+    people = {"root": chosen.root_key, "release": chosen.release_key}
+    wanted = {role: [keys.load_persons(file) for file in files] for role, files in people.items() if files}
+    if chosen.online_key:
+        wanted["online"] = [keys.load_public(file) for file in chosen.online_key]
     thresholds = {
         role: count
         for role, count in (("root", chosen.root_threshold), ("release", chosen.release_threshold))
@@ -139,12 +141,16 @@ def _targets_new(chosen: argparse.Namespace) -> None:
     trusted = root.load_root(read_file(chosen.root)).signed
     expires = root.expiry(chosen.expires, now())
     root.check_expiry("targets", expires, now())
-    version = 1
+    version, programs = 1, [root.program(file.name, read_file(file)) for file in chosen.program or ()]
     if chosen.previous is not None:
-        version = root.load_targets(read_file(chosen.previous)).signed.version + 1
-    draft = root.new_targets(trusted, keys.load_public(chosen.online_key), expires, version=version)
+        previous = root.load_targets(read_file(chosen.previous)).signed
+        version = previous.version + 1
+        if chosen.program is None:
+            programs = list(root.programs_in(previous).values())
+    online = keys.load_public(chosen.online_key)
+    draft = root.new_targets(trusted, online, expires, version=version, programs=programs)
     write_file(chosen.output, root.dump(draft))
-    print(f"channels {', '.join(root.CHANNELS)}, valid until {expires:%Y-%m-%d}; nobody has signed yet")
+    print("\n".join([*root.describe_targets(draft.signed), "Nobody has signed yet."]))
 
 
 def _targets_sign(chosen: argparse.Namespace) -> None:
@@ -258,9 +264,9 @@ def _add_root_changes(verbs: Commands[argparse.ArgumentParser]) -> None:
 
 def add_targets_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     """`bundles targets …`."""
-    verbs = commands.add_parser("targets", help="say which channels there are: targets.json").add_subparsers(
-        required=True, metavar="VERB"
-    )
+    verbs = commands.add_parser(
+        "targets", help="say which channels there are, and which updaters are genuine: targets.json"
+    ).add_subparsers(required=True, metavar="VERB")
     new = verbs.add_parser("new", help="draft targets.json")
     new.add_argument("--root", type=Path, required=True, metavar="FILE", help="the signed root.json")
     new.add_argument(
@@ -271,6 +277,13 @@ def add_targets_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     new.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="usually targets.json")
     new.add_argument("--previous", type=Path, metavar="FILE", help="the targets.json that it replaces")
+    new.add_argument(
+        "--program",
+        type=Path,
+        nargs="*",
+        metavar="EXE",
+        help="all updaters for download from now on (alone: none); left out, those of --previous stay",
+    )
     new.set_defaults(run=_targets_new)
     sign = verbs.add_parser("sign", help="add a release key's signature to a draft")
     sign.add_argument("draft", type=Path, metavar="DRAFT", help="the file that `targets new` wrote")

@@ -27,10 +27,10 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 
 from updater.heads.trust import NAME_FIELD
-from updater.words.errors import Cancelled, StorageFailed, Usage
+from updater.words.errors import Cancelled, Refused, StorageFailed, Usage
 
 from .files import read_file
-from .tokens import URI_LINE, OutsideSigner
+from .tokens import SERVICES, URI_LINE, OutsideSigner
 
 PASSPHRASE_VARIABLE = "BUNDLES_PASSPHRASE"  # noqa: S105 # the name of a variable
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}")
@@ -88,7 +88,7 @@ def open_signer(file: Path, secret: Callable[[], bytes]) -> Signer:
 
     `secret` is asked for the passphrase or PIN, if one is needed.
     """
-    uri = next((line[len(URI_LINE) :] for line in _head(read_file(file)) if line.startswith(URI_LINE)), None)
+    uri = uri_in(file)
     if uri is None:
         return load_signer(file, secret())
     return OutsideSigner.from_priv_key_uri(uri, load_public(file), lambda _what: secret().decode())
@@ -126,6 +126,24 @@ def load_public(file: Path) -> SSlibKey:
         raise Usage(f"{file}: {name!r} is no name for a key", advice="Rename the file.")
     key.unrecognized_fields[NAME_FIELD] = name
     return key
+
+
+def load_persons(file: Path) -> SSlibKey:
+    """The public key of a root or release person. Raises Usage, and Refused for a key that a service keeps.
+
+    People sign releases: what a stolen account of a service can sign must not be enough.
+    """
+    if (uri := uri_in(file)) is not None and uri.partition(":")[0] in SERVICES:
+        raise Refused(
+            f"the key of {file} lies in a service ({uri}), where an account signs and no person",
+            advice="Use it as the online key. Root and release people have a token or a file of their own.",
+        )
+    return load_public(file)
+
+
+def uri_in(file: Path) -> str | None:
+    """Where the private half of a public file's key is, if it lies in no file."""
+    return next((line[len(URI_LINE) :] for line in _head(read_file(file)) if line.startswith(URI_LINE)), None)
 
 
 def _head(data: bytes) -> list[str]:

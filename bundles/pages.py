@@ -16,9 +16,10 @@ from semver import Version
 
 from updater.heads.links import Link, format_code, format_link
 from updater.heads.vendor import Product, Vendor
-from updater.words.errors import Usage
+from updater.words.errors import NotTrusted, Refused, Usage
 from updater.words.facts import Channel
 
+from .files import read_file
 from .release import read_draft
 from .site import Release, Site
 
@@ -79,6 +80,9 @@ _PROGRAM = """<p><a href="{file}">Download {name}</a></p>
 _NO_PROGRAM = "<p>You have it already, or {vendor} gives it to you: {support}</p>\n"
 
 
+INDEX = "updater/index.json"
+
+
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """An updater to download. `path` is relative to the site."""
 
@@ -89,21 +93,49 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def offer_programs(site: Site, files: Sequence[tuple[str, bytes]]) -> tuple[Program, ...]:
-    """Put the vendor's updater on the site, for the landing pages; each kept under its hash for ever."""
+    """Put the vendor's updaters on the site, for the landing pages; each kept under its hash for ever.
+
+    Raises Refused for a file for which release people have not signed in targets.json.
+    """
+    signed = site.signed_programs()
     programs = []
     for name, data in files:
         digest = hashlib.sha256(data).hexdigest()
+        if name not in signed or signed[name].hashes.get("sha256") != digest:
+            whose = "another file of this name" if name in signed else "no program of this name"
+            raise Refused(
+                f"targets.json lists {whose}: nobody has signed for {name} with the SHA-256 {digest}",
+                advice="Draft it with `bundles targets new --program`, let release people sign it, and give "
+                "`bundles site trust` before this.",
+            )
         path = f"updater/{digest[:16]}/{name}"
         site.write_file(path, data)
+        site.write_file(f"targets/{signed[name].get_prefixed_paths()[0]}", data)
         programs.append(Program(name=name, path=path, length=len(data), sha256=digest))
-    site.write_file("updater/index.json", msgspec.json.encode(programs))
+    site.write_file(INDEX, msgspec.json.encode(programs))
     return tuple(programs)
 
 
 def programs_of(site: Site) -> tuple[Program, ...]:
-    """The updaters that the site offers; none where `site programs` never ran."""
-    index = site.folder / "updater/index.json"
-    return msgspec.json.decode(index.read_bytes(), type=tuple[Program, ...]) if index.exists() else ()
+    """The updaters that the site offers and targets.json lists; none where `site programs` never ran."""
+    signed = {(name, one.hashes.get("sha256")) for name, one in site.signed_programs().items()}
+    return tuple(one for one in offered_on(site) if (one.name, one.sha256) in signed)
+
+
+def offered_on(site: Site) -> tuple[Program, ...]:
+    """What `site programs` was given last, whether or not people still sign for it."""
+    index = site.folder / INDEX
+    return parse_index(read_file(index)) if index.exists() else ()
+
+
+def parse_index(data: bytes) -> tuple[Program, ...]:
+    """The list of a site's programs. Raises NotTrusted."""
+    try:
+        return msgspec.json.decode(data, type=tuple[Program, ...])
+    except msgspec.MsgspecError as error:
+        raise NotTrusted(
+            f"{INDEX} is not a list of programs", advice="Run `bundles site programs` again."
+        ) from error
 
 
 def write_pages(site: Site, vendor: Vendor, only: Collection[tuple[Channel, str]] | None = None) -> int:

@@ -7,7 +7,7 @@ TUF specification 1.0.34 sections 4.3 and 4.5; lifetimes and thresholds are this
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from securesystemslib.signer import Key, Signer
@@ -18,6 +18,7 @@ from tuf.api.metadata import (
     Metadata,
     Role,
     Root,
+    TargetFile,
     Targets,
 )
 from tuf.api.serialization import DeserializationError
@@ -34,6 +35,9 @@ _LONGEST = {"root": timedelta(days=731), "targets": timedelta(days=366)}
 _LONGEST_WORDS = {"root": "24 months", "targets": "12 months"}
 _LEAST_THRESHOLD = 2
 _DAYS_PER_MONTH = 30.4375
+PROGRAMS = "updater/"
+"""Where targets.json lists the vendor's own updaters; no channel may speak for this path."""
+_PROGRAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
 def new_root(
@@ -62,8 +66,31 @@ def new_root(
     return Metadata(root)
 
 
-def new_targets(root: Root, online_key: Key, expires: datetime, *, version: int = 1) -> Metadata[Targets]:
-    """An unsigned targets.json: it delegates each channel to the online key, and lists nothing."""
+def program(name: str, data: bytes) -> TargetFile:
+    """An executable as targets.json lists it: people and no server say which is genuine. Raises Usage."""
+    if not _PROGRAM_NAME.fullmatch(name):
+        raise Usage(
+            f"{name!r} is no name for a program to download",
+            advice="Use letters, digits, '.', '_' and '-', as in Updater.exe.",
+        )
+    return TargetFile.from_data(PROGRAMS + name, data, ["sha256"])
+
+
+def programs_in(targets: Targets) -> dict[str, TargetFile]:
+    """The executables that targets.json lists, by name."""
+    listed = targets.targets.items()
+    return {path.removeprefix(PROGRAMS): one for path, one in listed if path.startswith(PROGRAMS)}
+
+
+def new_targets(
+    root: Root,
+    online_key: Key,
+    expires: datetime,
+    *,
+    version: int = 1,
+    programs: Collection[TargetFile] = (),
+) -> Metadata[Targets]:
+    """An unsigned targets.json: each channel delegated to the online key, and the vendor's own programs."""
     if not any(same_key(online_key, root.keys[keyid]) for keyid in root.roles["snapshot"].keyids):
         raise Refused(
             f"the key {name_of(online_key)!r} is not the online key of this root",
@@ -76,7 +103,8 @@ def new_targets(root: Root, online_key: Key, expires: datetime, *, version: int 
         for channel in CHANNELS
     }
     delegations = Delegations({online_key.keyid: online_key}, roles)
-    return Metadata(Targets(version=version, expires=expires, delegations=delegations))
+    listed = {one.path: one for one in programs}
+    return Metadata(Targets(version=version, expires=expires, targets=listed, delegations=delegations))
 
 
 def sign(draft: Metadata[Root] | Metadata[Targets], root: Root, role: str, signer: Signer) -> str:
@@ -128,7 +156,9 @@ def describe_targets(targets: Targets) -> list[str]:
         for role in (targets.delegations.roles or {}).values():
             names = ", ".join(name_of(targets.delegations.keys[keyid]) for keyid in role.keyids)
             words.append(f"{role.name}: {names} may say which release is current.")
-    words += [f"It lists {path} itself." for path in sorted(targets.targets)]
+    for path, one in sorted(targets.targets.items()):
+        digest = one.hashes.get("sha256", "not said")
+        words.append(f"It lists {path} itself: {one.length} bytes, SHA-256 {digest}.")
     return words
 
 

@@ -4,15 +4,17 @@
                 timestamp.json
     targets/    CHANNEL/PRODUCT/SHA256.current.fwb and SHA256.VERSION.fwb (the same bytes, twice addressable)
                 stable/catalogue/SHA256.current.dsse, the catalogue of products
+                updater/SHA256.NAME, the programs for which people have signed
+    updater/    HASH/NAME, the same programs under their own names, and index.json, which of them pages offer
     files/      PRODUCT-VERSION.fwb for e-mail and sticks, catalogue-VERSION.dsse
     rehearsals/ PRODUCT-VERSION.rehearsal, the signed-off records
     u/          PRODUCT/CHANNEL/VERSION/index.html, the pages that update links point to
 
 Each channel delegates to hash bins, so that no client downloads the list of all releases. Whatever
-exists is never rewritten, except timestamp.json and the pages: changes are new files, and they are
-invisible until the snapshot and, last, the timestamp name them. A crash in between changes nothing, and
-nothing is ever deleted: a slow client goes on with the state that it has begun to read. One process at a
-time works on a site; a second one waits.
+exists is never rewritten, except timestamp.json, index.json and the pages: changes are new files, and
+they are invisible until the snapshot and, last, the timestamp name them. A crash in between changes
+nothing, and nothing is ever deleted: a slow client goes on with the state that it has begun to read.
+One process at a time works on a site; a second one waits.
 TUF specification 1.0.34, sections 4.4 to 4.6 and 6.2; TAP 15 for the bins.
 """
 

@@ -5,6 +5,7 @@ What is asked is what an updater asks, with the same TLS rules. Every finding sa
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 import tempfile
@@ -28,10 +29,13 @@ from updater.hands.host import Home
 from updater.heads.catalogue import with_catalogue
 from updater.heads.gate import verify_catalogue
 from updater.heads.silicon import the_table
-from updater.words.errors import NetworkFailed, NoSuchRelease, UpdaterError, Usage
+from updater.heads.trust import walk_roots
+from updater.words.errors import NetworkFailed, NoSuchRelease, NotTrusted, UpdaterError, Usage
 from updater.words.facts import Channel
 
 from .expiry import ALARM_BEFORE, CHANNEL_LIFE, SNAPSHOT_LIFE, TIMESTAMP_LIFE
+from .pages import INDEX, parse_index
+from .root import programs_in, require_signed
 
 FINDINGS_STATUS = 21
 """The exit status when something was found."""
@@ -74,10 +78,13 @@ class SiteCheck:
         self._origin = (parts.scheme, parts.hostname, parts.port)
         self._context = context
         self._session = updater_session(self._origin, context)
+        self._embedded_root: bytes | None = None
+        self._roots: list[bytes] = []
         self.checked = Checked()
 
     def run(self, home: Home | None = None) -> Checked:
         """Look at everything. Raises NetworkFailed when there is nobody to ask."""
+        self._embedded_root = home.embedded_root if home is not None else None
         timestamp = self._ask("metadata/timestamp.json")
         self._tls()
         self._clock(timestamp)
@@ -136,13 +143,11 @@ class SiteCheck:
         return False
 
     def _timestamp_cache(self, response: requests.Response) -> None:
-        control = response.headers.get("Cache-Control", "").lower()
-        words = {word.strip() for word in control.split(",")}
-        ages = [word.partition("=")[2] for word in words if word.startswith(("max-age=", "s-maxage="))]
-        longest = max((int(age) for age in ages if age.isdecimal()), default=None)
-        if not words & {"no-cache", "no-store"} and (longest is None or longest > _TIMESTAMP_CACHE_S):
+        longest = _kept_s(response)
+        if longest is None or longest > _TIMESTAMP_CACHE_S:
+            control = response.headers.get("Cache-Control", "not said").lower()
             self._find(
-                f"timestamp.json may be cached (Cache-Control: {control or 'not said'})",
+                f"timestamp.json may be cached (Cache-Control: {control})",
                 "Send `Cache-Control: no-cache` with metadata/timestamp.json: nothing else changes.",
             )
         age = response.headers.get("Age", "0")
@@ -153,8 +158,15 @@ class SiteCheck:
             )
 
     def _missing_file(self) -> None:
-        status = self._ask(_MISSING).status_code
+        response = self._ask(_MISSING)
+        status = response.status_code
         if status in (403, 404):
+            if (kept_s := _kept_s(response) or 0) > _TIMESTAMP_CACHE_S:
+                self._find(
+                    f"that a file is missing may be remembered for {kept_s} seconds",
+                    "Let no cache keep the answer 404: a new root would stay unseen for as long.",
+                )
+                return
             self.checked.seen.append(f"a missing file: HTTP {status}, as it must be")
             return
         self._find(
@@ -222,7 +234,10 @@ class SiteCheck:
             if found is None:
                 continue
             self._expiry(role, found.signed.expires, None if role == "targets.json" else CHANNEL_LIFE)
-            looked_at = looked_at or next(iter(found.signed.targets.values()), None)
+            if role == "targets.json":
+                self._programs(found)
+            else:
+                looked_at = looked_at or next(iter(found.signed.targets.values()), None)
         if looked_at is not None:
             self._ranges(f"targets/{looked_at.get_prefixed_paths()[0]}", looked_at.length)
 
@@ -233,6 +248,7 @@ class SiteCheck:
             if response.status_code != requests.codes.ok:
                 break
             newest = self._read(Metadata[Root].from_bytes, response.content, f"{number}.root.json") or newest
+            self._roots.append(response.content)
             number += 1
         if newest is None:
             self._find("metadata/1.root.json is missing", "Upload the whole site.")
@@ -264,6 +280,32 @@ class SiteCheck:
         elif left < alarm:
             who = "people have to sign it" if life is None else "run `bundles refresh` and upload, daily"
             self._find(f"{role} expires on {expires:%Y-%m-%d}", f"Renew it: {who}.")
+
+    def _programs(self, targets: Metadata[Targets]) -> None:
+        """The updaters that landing pages offer are those that people have signed for in targets.json.
+
+        Whose signatures those are is known where the vendor's root is.
+        """
+        index = self._ask(INDEX)
+        if index.status_code in (403, 404):
+            return  # this site offers none
+        try:
+            offered = parse_index(index.content)
+            if self._embedded_root is not None:
+                require_signed(walk_roots(self._embedded_root, self._roots).root, "targets", targets)
+        except NotTrusted as error:
+            self._find(error.message, error.advice)
+            return
+        signed = {one.hashes.get("sha256") for one in programs_in(targets.signed).values()}
+        for one in offered:
+            digest = hashlib.sha256(self._ask(one.path).content).hexdigest()
+            if digest == one.sha256 and digest in signed:
+                self.checked.seen.append(f"{one.name}: the program that targets.json lists")
+                continue
+            self._find(
+                f"{one.name} on this host is not a program that targets.json lists (SHA-256 {digest})",
+                "Find out who put it there; give `bundles site programs` with the signed one, and upload.",
+            )
 
     def _ranges(self, path: str, length: int) -> None:
         """A cut download goes on where it stopped, or customers with bad networks never finish."""
@@ -321,6 +363,15 @@ class SiteCheck:
                 self._find(f"an updater does not take the catalogue: {error.message}", error.advice)
             else:
                 self.checked.seen.append(f"catalogue {found.version}: an updater takes it")
+
+
+def _kept_s(response: requests.Response) -> int | None:
+    """How long caches may keep an answer by its Cache-Control (RFC 9111, 5.2.2); None: it says nothing."""
+    words = {word.strip() for word in response.headers.get("Cache-Control", "").lower().split(",")}
+    if words & {"no-cache", "no-store"}:
+        return 0
+    ages = [word.partition("=")[2] for word in words if word.startswith(("max-age=", "s-maxage="))]
+    return max((int(age) for age in ages if age.isdecimal()), default=None)
 
 
 def lines(checked: Checked) -> Iterator[str]:

@@ -73,6 +73,11 @@ def _publish(chosen: argparse.Namespace) -> None:
     site.publish(unrehearsed=chosen.unrehearsed)
     pages_words = f"{written} landing pages written" if chosen.vendor else "no landing pages without --vendor"
     print(f"published; {pages_words}")
+    if chosen.vendor:
+        for one in set(pages.offered_on(site)) - set(pages.programs_of(site)):
+            print(
+                f"bundles: no page offers {one.name}: targets.json does not list this file", file=sys.stderr
+            )
     for sentence in site.expiring():
         print(f"bundles: {sentence}", file=sys.stderr)
 

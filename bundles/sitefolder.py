@@ -37,7 +37,7 @@ from . import announce, expiry
 from .announce import CURRENT, path_of
 from .files import read_file, write_file
 from .record import SUFFIX
-from .root import CHANNELS, load_targets
+from .root import CHANNELS, load_targets, programs_in, require_signed
 
 LOCK = ".lock"
 LOCK_PATIENCE_S = 60.0
@@ -140,6 +140,15 @@ class SiteFolder:
                         sha256=target.hashes["sha256"],
                         withdrawn=said["version"] in said.get("withdrawn", ()),
                     )
+
+    def signed_programs(self) -> dict[str, TargetFile]:
+        """The vendor's updaters that release people have signed for in targets.json, by name.
+
+        Raises NotTrusted where targets.json lacks their signatures.
+        """
+        targets = load_targets(read_file(self._path("targets")))
+        require_signed(self._root(), "targets", targets)
+        return programs_in(targets.signed)
 
     def write_file(self, path: str, data: bytes) -> None:
         """Write what is no part of the metadata: a page, or a program to download."""

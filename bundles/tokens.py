@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-from securesystemslib.exceptions import UnsupportedLibraryError
+from securesystemslib.exceptions import UnsupportedLibraryError, UnverifiedSignatureError
 from securesystemslib.signer import (
     AWSSigner,
     AzureSigner,
@@ -30,6 +30,14 @@ from updater.words.errors import Usage
 URI_LINE = "Key: "
 _EXTRAS = {"hsm": "hsm", "awskms": "awskms", "azurekms": "azurekms", "gcpkms": "gcpkms", "hv": "vault"}
 SCHEMES = tuple(_EXTRAS)
+SERVICES = ("awskms", "azurekms", "gcpkms", "hv")
+"""Where nobody holds the key in his hand: whoever may use the account signs."""
+_SETTINGS = {
+    "awskms": "AWS_REGION, AWS_PROFILE",
+    "azurekms": "`az login`",
+    "gcpkms": "GOOGLE_APPLICATION_CREDENTIALS",
+    "hv": "VAULT_ADDR, VAULT_TOKEN",
+}
 _T = TypeVar("_T")
 
 
@@ -51,8 +59,16 @@ class OutsideSigner(Signer):
         return self._signer.public_key
 
     def sign(self, payload: bytes) -> Signature:
-        """Sign. Raises Usage when the token or service does not."""
-        return _in_words(self._uri, lambda: self._signer.sign(payload))
+        """Sign. Raises Usage when the token or service does not, or does it with another key."""
+        signature = _in_words(self._uri, lambda: self._signer.sign(payload))
+        try:
+            self.public_key.verify_signature(signature, payload)
+        except UnverifiedSignatureError as error:
+            raise Usage(
+                f"what {self._uri} signed does not fit the public key: another key lies there now",
+                advice="Nothing was signed. Compare with `bundles key import` into a new file.",
+            ) from error
+        return signature
 
 
 def import_key(uri: str, name: str) -> bytes:
@@ -103,8 +119,16 @@ def _in_words(uri: str, ask: Callable[[], _T]) -> _T:
         ) from error
     except Exception as error:
         said = str(error) or type(error).__name__
-        raise Usage(
-            f"the key {uri} cannot be used: {said}",
-            advice="Check that the token is plugged in or the service can be reached, and the PIN: most "
-            "tokens lock themselves after a few wrong ones.",
-        ) from error
+        raise Usage(f"the key {uri} cannot be used: {said}", advice=_advice(uri)) from error
+
+
+def _advice(uri: str) -> str:
+    scheme = uri.partition(":")[0]
+    if scheme in SERVICES:
+        return (
+            "Check the key's name, that this computer reaches the service, and the region and credentials in "
+            f"the service's usual variables or files ({_SETTINGS[scheme]})."
+        )
+    return (
+        "Check that the token is plugged in, and the PIN: most tokens lock themselves after a few wrong ones."
+    )

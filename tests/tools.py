@@ -33,6 +33,7 @@ DEBIAN_PACKAGE = {
     "objdump": "binutils",
     "qemu-system-arm": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
+    "shellcheck": "shellcheck",
     "softhsm2-util": "softhsm2",
     "sshd": "openssh-server",
     "strip": "binutils",
@@ -68,11 +69,11 @@ def need(*programs: str) -> None:
         unavailable(f"not installed: {', '.join(missing)}; Debian: apt install {' '.join(packages)}")
 
 
-def need_library(*modules: str) -> None:
-    """Skip (or fail) the calling test unless these Python modules can be imported."""
+def need_library(*modules: str, extra: str = "outside") -> None:
+    """Skip (or fail) the calling test unless these modules, which an extra brings, can be imported."""
     missing = [module for module in modules if not _can_import(module)]
     if missing:
-        unavailable(f"not installed: {', '.join(missing)}; pip install -e '.[outside]'")
+        unavailable(f"not installed: {', '.join(missing)}; pip install -e '.[{extra}]'")
 
 
 def _can_import(module: str) -> bool:

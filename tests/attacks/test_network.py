@@ -131,7 +131,7 @@ def test_a_filter_that_this_computer_does_not_know_is_refused(secure: Callable[.
 def test_a_server_that_does_not_speak_tls_is_refused() -> None:
     with serve() as plain:
         url = f"https://localhost:{plain.server.server_port}/"
-        with pytest.raises(DownloadError):
+        with pytest.raises(DownloadError, match="secure"):
             list(SiteFetcher(url).fetch(url + "file"))
 
 
@@ -167,7 +167,7 @@ def test_the_body_of_a_redirect_is_not_unpacked() -> None:
     headers = {"Location": "/other", "Content-Encoding": "gzip"}
     with serve() as web:
         web.pages["/file"] = Page(bomb, status=301, headers=headers)
-        with pytest.raises(LoginPage):
+        with pytest.raises(LoginPage, match="sends us elsewhere"):
             list(SiteFetcher(web.url, loopback_http=True).fetch(web.url + "file"))
 
 

@@ -5,6 +5,7 @@ The letters and ROM versions come from the table, so that a new row or revision 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -50,39 +51,43 @@ def recipe(*images: dict[str, Any], not_for: tuple[dict[str, Any], ...] = ()) ->
     return msgspec.structs.replace(whole, images=tuple(made), not_for=tuple(gaps))
 
 
-def refused(bad: Recipe, why: str, product: Product | None = None) -> None:
-    with pytest.raises(Usage, match=why) as caught:
-        check_choice(bad, product)
-    assert "recipe" in caught.value.advice
+def objection(made: Recipe, product: Product | None = None) -> str:
+    """Why this recipe is not built; nothing where it is."""
+    try:
+        check_choice(made, product)
+    except Usage as error:
+        return error.message if "recipe" in error.advice else f"without advice: {error.message}"
+    return ""
 
 
 def test_one_image_for_all_silicon_has_no_gap_and_no_warning() -> None:
     one = recipe({})
-    check_choice(one)
+    assert objection(one) == ""
     assert warnings(one) == []
 
 
 def test_images_that_share_the_revisions_among_them_are_complete() -> None:
-    check_choice(recipe({"revisions": ("Y",)}, {"revisions": letters(without="Y")}))
+    assert objection(recipe({"revisions": ("Y",)}, {"revisions": letters(without="Y")})) == ""
 
 
 def test_images_that_share_the_roms_among_them_are_complete() -> None:
     fixed = (0x92,)
-    check_choice(recipe({"rom_versions": fixed}, {"rom_versions": roms(without=fixed)}))
+    assert objection(recipe({"rom_versions": fixed}, {"rom_versions": roms(without=fixed)})) == ""
 
 
 def test_a_revision_that_no_image_is_for_is_named() -> None:
     title = "STM32H742/743/745/747/750/753/755/757"
     images = {"revisions": ("Y",)}, {"revisions": letters(without="YX")}
-    refused(recipe(*images), rf"^no image for {title} revision X$")
+    assert objection(recipe(*images)) == f"no image for {title} revision X"
 
 
 def test_several_revisions_that_no_image_is_for_are_named() -> None:
-    refused(recipe({"revisions": letters(without="YX")}), r"revision (X, Y|Y, X)$")
+    assert re.search(r"revision (X, Y|Y, X)$", objection(recipe({"revisions": letters(without="YX")})))
 
 
 def test_a_rom_that_no_image_is_for_is_named() -> None:
-    refused(recipe({"rom_versions": roms(without=(0x91, 0xD3))}), r"757 with ROM (0xD3, 0x91|0x91, 0xD3)$")
+    why = objection(recipe({"rom_versions": roms(without=(0x91, 0xD3))}))
+    assert re.search(r"757 with ROM (0xD3, 0x91|0x91, 0xD3)$", why)
 
 
 def test_one_revision_with_one_rom_that_no_image_is_for_is_named() -> None:
@@ -90,29 +95,29 @@ def test_one_revision_with_one_rom_that_no_image_is_for_is_named() -> None:
         {"revisions": letters(without="V")},
         {"revisions": ("V",), "rom_versions": roms(without=(0x91,))},
     )
-    refused(recipe(*images), r"757 revision V with ROM 0x91$")
+    assert objection(recipe(*images)).endswith("757 revision V with ROM 0x91")
 
 
 def test_a_gap_that_is_meant_is_none() -> None:
-    check_choice(recipe({"revisions": letters(without="X")}, not_for=({"revisions": ("X",)},)))
-    refused(recipe({"revisions": letters(without="XA")}, not_for=({"revisions": ("X",)},)), "revision A$")
+    gap = ({"revisions": ("X",)},)
+    assert objection(recipe({"revisions": letters(without="X")}, not_for=gap)) == ""
+    assert objection(recipe({"revisions": letters(without="XA")}, not_for=gap)).endswith("revision A")
 
 
 def test_a_whole_chip_may_have_no_image_if_that_is_meant(demo_vendor: DemoVendor) -> None:
     both = msgspec.structs.replace(demo_vendor.vendor.products[0], chips=("stm32h743", "stm32f405"))
-    refused(recipe({}), "^no image for STM32F405", both)
-    check_choice(recipe({}, not_for=({"dev_ids": (F405,)},)), both)
-    check_choice(recipe({}, {"dev_ids": (F405,)}), both)
+    assert objection(recipe({}), both).startswith("no image for STM32F405")
+    assert objection(recipe({}, not_for=({"dev_ids": (F405,)},)), both) == ""
+    assert objection(recipe({}, {"dev_ids": (F405,)}), both) == ""
 
 
 def test_without_the_descriptor_only_the_chips_of_the_images_are_looked_at() -> None:
-    check_choice(recipe({"dev_ids": (F405,)}))
+    assert objection(recipe({"dev_ids": (F405,)})) == ""
 
 
 def test_silicon_that_is_left_out_and_has_an_image_is_a_contradiction() -> None:
-    refused(
-        recipe({}, not_for=({"revisions": ("X",)},)), r"not_for leaves out .* revision X, but image a is for"
-    )
+    why = objection(recipe({}, not_for=({"revisions": ("X",)},)))
+    assert re.search(r"not_for leaves out .* revision X, but image a is for", why)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +132,7 @@ def test_two_images_for_the_same_silicon_are_refused_and_the_silicon_is_named(
     one: dict[str, Any], other: dict[str, Any], where: str
 ) -> None:
     gap = ({"revisions": letters(without="X")},) if one else ()
-    refused(recipe(one, other, not_for=gap), f"images a and b are both for .*{where}")
+    assert re.search(f"images a and b are both for .*{where}", objection(recipe(one, other, not_for=gap)))
 
 
 @pytest.mark.parametrize(
@@ -140,15 +145,15 @@ def test_two_images_for_the_same_silicon_are_refused_and_the_silicon_is_named(
     ],
 )
 def test_silicon_that_does_not_exist_is_a_slip_of_the_pen(chosen: dict[str, Any], why: str) -> None:
-    refused(recipe(chosen), why)
+    assert re.search(why, objection(recipe(chosen)))
     in_gap = recipe({}, not_for=(chosen,))
-    refused(in_gap, why.replace("image a", "not_for"))
+    assert re.search(why.replace("image a", "not_for"), objection(in_gap))
 
 
 def test_a_letter_need_not_exist_on_every_chip_of_an_image() -> None:
     """Revision V is the H743's only: on the F405 this image is for the letters that it does have."""
     one = {"dev_ids": (H743, F405), "revisions": (*letters(), *letters(F405, without="".join(letters())))}
-    check_choice(recipe(one))
+    assert objection(recipe(one)) == ""
 
 
 def test_a_split_by_revision_warns_who_will_be_refused() -> None:
@@ -164,7 +169,7 @@ def test_the_warning_names_the_chips_whose_revision_usb_does_not_show() -> None:
         {"dev_ids": (F405,), "revisions": ("A",)},
         {"dev_ids": (F405,), "revisions": letters(F405, without="A")},
     )
-    check_choice(recipe(*images))
+    assert objection(recipe(*images)) == ""
     (said,) = warnings(recipe(*images))
     assert said.startswith("STM32F405")
     assert "does not show it over USB, only a running application can" in said
@@ -192,9 +197,7 @@ def test_what_the_builder_lets_pass_leaves_no_device_of_this_chip_without_its_im
 ) -> None:
     """Face to face with the plan: each revision and ROM gets one image there, or was left out on purpose."""
     tried = recipe(*images, not_for=tuple(gaps))
-    try:
-        check_choice(tried)
-    except Usage:
+    if objection(tried):
         return
     made = [make_image(image.name, **msgspec.structs.asdict(image.for_)) for image in tried.images]
     for letter in letters():

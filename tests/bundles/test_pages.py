@@ -6,18 +6,22 @@ import base64
 import hashlib
 import re
 import subprocess
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from semver import Version
+from tuf.api.metadata import TargetFile
 
+from bundles import root
 from bundles.cli import main
 from bundles.demo.make import DemoVendor
-from bundles.pages import offer_programs, write_pages
+from bundles.pages import offer_programs, programs_of, write_pages
 from bundles.site import Site
 from tests.hands.web import serve
 from tests.tools import find, need
+from updater.words.errors import Refused, Usage
 from updater.words.facts import Channel
 
 PROGRAM = b"MZ" + bytes(1998)
@@ -42,9 +46,20 @@ class Elements(HTMLParser):
         return [str(attrs["href"]) for tag, attrs in self.tags if tag == "a"]
 
 
+def sign_for(site: Site, demo: DemoVendor, *programs: TargetFile, version: int = 2) -> None:
+    """Two release people sign a targets.json that lists these programs, and the site shows it."""
+    trusted, online = root.load_root(demo.root).signed, demo.signer("online").public_key
+    expires = site.now + timedelta(days=300)
+    made = root.new_targets(trusted, online, expires, version=version, programs=programs)
+    for name in ("release-1", "release-2"):
+        root.sign(made, trusted, "targets", demo.signer(name))
+    site.trust([], root.dump(made))
+
+
 @pytest.fixture
 def page(site: Site, demo_vendor: DemoVendor) -> Path:
     """The page of the widget's latest release, with a program to download."""
+    sign_for(site, demo_vendor, root.program("Updater.exe", PROGRAM))
     offer_programs(site, [("Updater.exe", PROGRAM)])
     write_pages(site, demo_vendor.vendor)
     return site.folder / "u/demo-widget/stable/latest/index.html"
@@ -88,6 +103,76 @@ def test_the_page_of_a_withdrawn_release_offers_nothing(site: Site, demo_vendor:
     assert Elements(html).links() == ["../latest/"]
     latest = (site.folder / "u/demo-widget/stable/latest/index.html").read_text("utf-8")
     assert "<h1>Demo Widget 1.0.0</h1>" in latest
+
+
+@pytest.mark.parametrize("signed", [b"", b"another one"])
+def test_a_program_for_which_nobody_has_signed_is_not_offered(
+    site: Site, demo_vendor: DemoVendor, signed: bytes
+) -> None:
+    """What is genuine say people, of the updater as of firmware; the key on the server cannot add one."""
+    if signed:
+        sign_for(site, demo_vendor, root.program("Updater.exe", signed))
+    with pytest.raises(Refused, match=r"nobody has signed for Updater\.exe with the SHA-256"):
+        offer_programs(site, [("Updater.exe", PROGRAM)])
+    assert programs_of(site) == ()
+    assert not (site.folder / "updater").exists()
+
+
+def test_a_program_that_people_take_back_vanishes_from_the_pages(
+    page: Path, site: Site, demo_vendor: DemoVendor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "Updater.exe" in page.read_text("utf-8")
+    sign_for(site, demo_vendor, version=3)
+    secret = ["--passphrase-file", str(demo_vendor.keys / "passphrase.txt")]
+    key = ["--key", str(demo_vendor.keys / "online.pem"), *secret]
+    vendor = ["--vendor", str(demo_vendor.folder / "vendor"), "--all-pages"]
+    assert main(["publish", "--site", str(site.folder), *vendor, *key, "--unrehearsed"]) == 0
+    assert "no page offers Updater.exe" in capsys.readouterr().err
+    assert "Updater.exe" not in page.read_text("utf-8")
+
+
+def test_any_tuf_client_finds_the_program_that_people_have_signed_for(page: Path, site: Site) -> None:
+    (one,) = programs_of(site)
+    listed = site.signed_programs()["Updater.exe"]
+    listed.verify_length_and_hashes((site.folder / "targets" / listed.get_prefixed_paths()[0]).read_bytes())
+    assert (listed.path, listed.length, listed.hashes) == (
+        "updater/Updater.exe",
+        2000,
+        {"sha256": one.sha256},
+    )
+
+
+def test_the_list_of_programs_goes_by_the_command_line(
+    site: Site, demo_vendor: DemoVendor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Drafted, kept by the next draft, taken back, refused under a name that could mislead."""
+    exe, first, second = (tmp_path / name for name in ("Updater.exe", "t1.json", "t2.json"))
+    exe.write_bytes(PROGRAM)
+    public = ["--root", str(demo_vendor.folder / "vendor/root.json")]
+    public += ["--online-key", str(demo_vendor.keys / "online.pub.pem"), "--expires", "12months"]
+    new = ["targets", "new", *public]
+    assert main([*new, "--program", str(exe), "-o", str(first)]) == 0
+    digest = hashlib.sha256(PROGRAM).hexdigest()
+    line = f"It lists updater/Updater.exe itself: 2000 bytes, SHA-256 {digest}."
+    assert line in capsys.readouterr().out
+    assert main([*new, "--previous", str(first), "-o", str(second)]) == 0
+    assert line in capsys.readouterr().out
+    secret = ["--passphrase-file", str(demo_vendor.keys / "passphrase.txt")]
+    for name in ("release-1", "release-2"):
+        by = ["--key", str(demo_vendor.keys / f"{name}.pem"), *secret, "--yes"]
+        assert main(["targets", "sign", str(second), *public[:2], *by]) == 0
+        assert line in capsys.readouterr().out, "who signs sees the hash"
+    where = ["--site", str(site.folder)]
+    online = ["--key", str(demo_vendor.keys / "online.pem"), *secret]
+    assert main(["site", "trust", *where, "--targets", str(second), *online]) == 0
+    assert main(["site", "programs", str(exe), *where]) == 0
+    assert digest in capsys.readouterr().out
+    exe.write_bytes(PROGRAM + b"!")
+    assert main(["site", "programs", str(exe), *where]) == Refused.exit_status
+    assert main([*new, "--previous", str(first), "--program", "-o", str(second)]) == 0
+    assert "It lists" not in capsys.readouterr().out
+    with pytest.raises(Usage, match="no name for a program"):
+        root.program("../Updater.exe", PROGRAM)
 
 
 def test_link_prints_the_three_ways_and_writes_a_page_for_any_host(

@@ -162,12 +162,21 @@ def test_publishing_wants_the_rehearsal_of_what_is_new(
     site.set_current(Channel.BETA, bundle)
     with pytest.raises(Refused, match=r"demo-widget 1\.1\.0 was not rehearsed"):
         site.publish()
+    assert site.changed() == {(Channel.BETA, "demo-widget")}, "refused: nobody sees it yet"
     site.set_current(Channel.BETA, bundle, rehearsal=sign_off(record, demo_vendor.signer("online")))
     site.publish()
+    assert [str(one.version) for one in site.releases() if one.channel == Channel.BETA] == ["1.1.0"]
+    assert site.changed() == set(), "everybody sees it"
+    before = site._published()
     site.publish()
+    assert site._published() == before, "published once, it is no news and needs no record"
 
 
 def test_a_release_without_a_record_is_published_only_by_a_word(site: Site, demo_vendor: DemoVendor) -> None:
     site.set_current(Channel.BETA, demo_vendor.bundle("demo-widget-1.1.0"))
+    with pytest.raises(Refused, match="was not rehearsed"):
+        site.publish()
+    assert site.changed() == {(Channel.BETA, "demo-widget")}
     site.publish(unrehearsed=True)
-    site.publish()
+    assert site.changed() == set()
+    assert [str(one.version) for one in site.releases() if one.channel == Channel.BETA] == ["1.1.0"]

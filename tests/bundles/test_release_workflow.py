@@ -15,6 +15,7 @@ import yaml
 
 from bundles.cli import main
 from tests.hands.web import Page, serve
+from tests.tools import need, need_library
 
 REPOSITORY = Path(__file__).parents[2]
 WORKFLOW = REPOSITORY / "docs/ci/release.yml"
@@ -39,6 +40,20 @@ def test_the_workflow_is_lawful_yaml_and_says_what_never_ran_it() -> None:
     assert "The service itself never ran this file" in WORKFLOW.read_text("utf-8")
 
 
+@pytest.mark.outside
+def test_the_workflow_has_the_services_own_form(tmp_path: Path) -> None:
+    """GitHub's schema of workflows, as the linter carries it: a wrong key or event would be refused there."""
+    need_library("check_jsonschema")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    good = subprocess.run([*command, str(WORKFLOW)], capture_output=True, text=True)
+    assert good.returncode == 0, good.stdout + good.stderr
+    wrong = tmp_path / "release.yml"
+    wrong.write_text(WORKFLOW.read_text("utf-8").replace("runs-on:", "runs_on:"), "utf-8")
+    bad = subprocess.run([*command, str(wrong)], capture_output=True, text=True)
+    assert bad.returncode == 1
+    assert "runs_on" in bad.stdout
+
+
 def test_what_comes_from_outside_never_stands_in_a_shell_step() -> None:
     """`${{ inputs.x }}` inside `run` would be code of whoever fills the form."""
     for job in workflow()["jobs"].values():
@@ -51,8 +66,7 @@ def test_one_job_at_a_time_works_on_the_site() -> None:
 
 
 def test_the_shell_steps_pass_shellcheck() -> None:
-    if shutil.which("shellcheck") is None:
-        pytest.skip("shellcheck is not installed")
+    need("shellcheck")
     for job in workflow()["jobs"]:
         for step in steps(job):
             done = subprocess.run(

@@ -149,5 +149,5 @@ def test_another_expiry_is_usage(text: str) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\x00", b'{"signatures":[],"signed":{"_type":"timestamp"}}'])
 def test_something_else_is_not_read_as_a_root(data: bytes) -> None:
-    with pytest.raises(NotTrusted):
+    with pytest.raises(NotTrusted, match="not TUF root metadata"):
         root.load_root(data)

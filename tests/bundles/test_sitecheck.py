@@ -16,9 +16,12 @@ import pytest
 
 from bundles.cli import main
 from bundles.demo.make import DemoVendor
+from bundles.pages import offer_programs
+from bundles.root import program
 from bundles.site import Site
 from bundles.sitecheck import Checked, SiteCheck
 from tests.attacks.kit import catalogue_of
+from tests.bundles.test_pages import sign_for
 from tests.hands.web import Page, Web, serve
 from updater.hands.host import Home
 from updater.words.errors import NetworkFailed, Usage
@@ -83,6 +86,14 @@ def test_a_page_instead_of_404_is_found(web: Web) -> None:
     assert found(check(web)) == ["a file that does not exist answers HTTP 200"]
 
 
+def test_a_404_that_caches_may_keep_is_found(web: Web) -> None:
+    """A CDN that remembers for a day that there is no next root keeps the new one from everybody."""
+    web.pages["/metadata/999999999.root.json"] = Page(
+        b"gone", status=404, headers={"Cache-Control": "public, max-age=86400"}
+    )
+    assert found(check(web)) == ["that a file is missing may be remembered for 86400 seconds"]
+
+
 @pytest.mark.parametrize(
     ("page", "what"),
     [
@@ -107,6 +118,25 @@ def test_a_host_without_ranges_or_entity_tags_is_found(web: Web, site: Site) -> 
     whats = found(check(web))
     assert whats[0].endswith("comes without a strong ETag")
     assert "half of it was asked for and HTTP 200 came" in whats[1]
+
+
+def test_the_updaters_on_the_host_are_those_that_people_have_signed_for(
+    web: Web, site: Site, demo_vendor: DemoVendor
+) -> None:
+    sign_for(
+        dataclasses.replace(site, now=datetime.now(UTC)), demo_vendor, program("Updater.exe", b"MZ ours")
+    )
+    (offered,) = offer_programs(site, [("Updater.exe", b"MZ ours")])
+    timestamp = (site.folder / "metadata/timestamp.json").read_bytes()
+    web.pages["/metadata/timestamp.json"] = Page(timestamp, headers=dict(NO_CACHE))
+    good = check(web, demo_vendor)
+    assert found(good) == []
+    assert "Updater.exe: the program that targets.json lists" in good.seen
+    web.pages[f"/{offered.path}"] = Page(b"MZ theirs")
+    (what,) = found(check(web))
+    assert what.startswith("Updater.exe on this host is not a program that targets.json lists")
+    web.pages["/updater/index.json"] = Page(b"[{}]")
+    assert found(check(web)) == ["updater/index.json is not a list of programs"]
 
 
 def test_a_clock_that_is_off_is_found(web: Web) -> None:

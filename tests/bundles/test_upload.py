@@ -5,13 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +21,7 @@ from bundles.demo.make import DemoVendor
 from bundles.site import Site
 from bundles.upload import TIMESTAMP, in_order, upload
 from tests.bundles.conftest import Look
+from tests.bundles.servers import aws, free_port, running
 from tests.bundles.test_publishing import STABLE, release
 from tests.tools import find, need, need_library
 from updater.words.errors import NetworkFailed, Refused, Usage
@@ -130,30 +127,6 @@ def test_an_untested_scheme_is_said_to_be_one(today: Site, capsys: pytest.Captur
 # ------------------------------------------------------------------------------------- real hosts on loopback
 
 
-@contextmanager
-def _running(*command: str, port: int, **how: Any) -> Iterator[None]:
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how) as process:
-        try:
-            until = time.monotonic() + 20
-            while True:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                assert process.poll() is None, f"{command[0]} has ended"
-                assert time.monotonic() < until, f"{command[0]} does not listen"
-                time.sleep(0.1)
-            yield
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @pytest.fixture
 def sftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Path]]:
     """Debian's sshd on loopback, for this account and one throw-away key."""
@@ -166,7 +139,7 @@ def sftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str,
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    port, config = _free_port(), tmp_path / "sshd_config"
+    port, config = free_port(), tmp_path / "sshd_config"
     config.write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {tmp_path / 'host_key'}\nPidFile none\nUsePAM no\n"
         f"AuthorizedKeysFile {ssh / 'id_ed25519.pub'}\nStrictModes no\nPermitRootLogin yes\n"
@@ -175,7 +148,7 @@ def sftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str,
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     user = subprocess.run(["id", "-un"], check=True, capture_output=True, text=True).stdout.strip()
-    with _running(str(find("sshd")), "-D", "-f", str(config), port=port):
+    with running(str(find("sshd")), "-D", "-f", str(config), port=port):
         yield f"sftp://{user}@127.0.0.1:{port}{host}/site", host / "site"
 
 
@@ -219,16 +192,8 @@ def test_sftp_without_the_right_key_fails_before_anything_is_sent(
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An S3 server from PyPI (moto) on loopback, with an empty bucket."""
-    need_library("s3fs", "moto.server")
-    port = _free_port()
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}"),
-    ):
-        monkeypatch.setenv(name, value)
-    with _running(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port), port=port):
+    need_library("s3fs")
+    with aws(monkeypatch):
         fs = fsspec.filesystem("s3", skip_instance_cache=True)
         fs.mkdir("updates")
         yield "s3://updates/site"

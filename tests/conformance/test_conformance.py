@@ -4,6 +4,8 @@ The suite is not on PyPI. Clone github.com/theupdateframework/tuf-conformance, i
 asks for and Debian's `faketime`, and say where it is:
 
     TUF_CONFORMANCE_DIR=/path/to/tuf-conformance python -m pytest -m conformance -s
+
+No test of it is expected to fail. What was run so far, and of which state, stands in docs/security.md.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ def test_a_login_page_that_calls_itself_json_is_seen_by_its_first_byte(
     web: Web, fetcher: SiteFetcher
 ) -> None:
     web.everywhere = Page(b"\n <html>", headers={"Content-Type": "application/json"})
-    with pytest.raises(LoginPage):
+    with pytest.raises(LoginPage, match="a login page or another web page answered"):
         get(fetcher, web)
 
 
@@ -199,7 +199,7 @@ def test_only_the_vendors_own_server_is_asked(web: Web, fetcher: SiteFetcher, ur
     "url", ["http://example.com/", "http://127.0.0.1:8000/", "ftp://127.0.0.1/", "https://u:p@example.com/"]
 )
 def test_plain_http_and_user_names_are_refused_from_the_start(url: str) -> None:
-    with pytest.raises(DownloadError):
+    with pytest.raises(DownloadError, match=r"not an https address|carries no user name"):
         SiteFetcher(url)
 
 

@@ -100,7 +100,9 @@ def test_roots_come_in_the_order_of_their_numbers() -> None:
     ],
 )
 def test_any_other_spelling_is_refused(hostile: bytes) -> None:
-    with pytest.raises(NotTrusted):
+    with pytest.raises(
+        NotTrusted, match=r"not an update bundle|cut off|damaged, or was packed again|not the name"
+    ):
         read_container(hostile)
 
 
@@ -129,7 +131,7 @@ def test_a_local_header_that_differs_from_the_central_one_is_refused(
 ) -> None:
     changed = bytearray(GOOD)
     struct.pack_into("<H", changed, offset_in_local_header, value)
-    with pytest.raises(NotTrusted):
+    with pytest.raises(NotTrusted, match=r"damaged, or was packed again|is missing|not the name"):
         read_container(bytes(changed))
 
 
@@ -138,7 +140,7 @@ def test_members_that_overlap_are_refused() -> None:
     changed = bytearray(GOOD)
     second = changed.index(b"PK\1\2", changed.index(b"PK\1\2") + 1)
     struct.pack_into("<L", changed, second + 42, 0)
-    with pytest.raises(NotTrusted):
+    with pytest.raises(NotTrusted, match="damaged, or was packed again"):
         read_container(bytes(changed))
 
 
@@ -176,9 +178,9 @@ def test_a_size_of_four_gigabytes_is_refused_before_anything_is_read() -> None:
     ],
 )
 def test_no_other_name_is_allowed(name: str) -> None:
-    with pytest.raises(NotTrusted):
+    with pytest.raises(NotTrusted, match="is not the name of anything in a bundle"):
         read_container(stdlib_zip([*ORDERED, (name, b"")]))
-    with pytest.raises(Usage):
+    with pytest.raises(Usage, match="is not the name of anything in a bundle"):
         write_container({**MEMBERS, name: b""})
 
 

@@ -112,6 +112,20 @@ def test_a_target_whose_elements_do_not_add_up_is_refused(
         parse_dfuse(data)
 
 
+@pytest.mark.parametrize(
+    ("address", "fits"), [(0xFFFF_FFFB, True), (0xFFFF_FFFC, False), (0xFFFF_FFFF, False)]
+)
+def test_an_element_ends_at_the_last_address_at_the_latest(address: int, fits: bool) -> None:
+    """Found by the fuzzer: five bytes at 0xFFFFFFFC would end where no address is."""
+    head = struct.pack("<6sBI255sII", b"Target", 0, 0, b"", 13, 1)
+    data = dfuse(head + struct.pack("<II", address, 5) + b"first")
+    if fits:
+        assert parse_dfuse(data) == [Segment(address=address, data=b"first")]
+    else:
+        with pytest.raises(ValueError, match="beyond the last 32-bit address"):
+            parse_dfuse(data)
+
+
 def test_a_plain_dfu_file_is_refused_because_it_has_no_addresses() -> None:
     with pytest.raises(ValueError, match=r"plain DFU file \(bcdDFU 0x0100\)"):
         parse_dfuse(sealed(b"\x00" * 400, bcd_dfu=0x0100))
@@ -143,8 +157,9 @@ def test_a_long_name_is_cut_and_stays_a_c_string() -> None:
 
 
 SEGMENTS = st.lists(
-    st.builds(Segment, address=st.integers(0, 0xFFFF_FFFF), data=st.binary(max_size=40)), max_size=6
+    st.builds(Segment, address=st.integers(0, 2**32 - 40), data=st.binary(max_size=40)), max_size=6
 )
+"""None ends beyond the last address."""
 
 
 @given(

@@ -13,6 +13,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from updater.words.errors import NotTrusted, Usage
@@ -43,6 +44,7 @@ _END = struct.Struct("<4s4H2LH")
 _NEEDS_ZIP_2_0 = 20
 _OWNER_MAY_READ = 0o600 << 16  # what zip tools write for a plain file; readers on DOS ignore it
 _NINETEEN_EIGHTY = 1 << 5 | 1  # MS-DOS date: 1 January of year 0, which is 1980
+_DAMAGED = "the update file is damaged, or was packed again by another program"
 
 
 def write_container(members: Mapping[str, bytes]) -> bytes:
@@ -58,21 +60,47 @@ def write_container(members: Mapping[str, bytes]) -> bytes:
     return bundle
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A file that is spelled as the writer would spell it, if its images have the check sums that it says.
+
+    `members` are read-only views of the file's bytes, which they keep alive; `sums` the CRC-32 of each, as
+    the file says it. All but those of the images have been compared.
+    """
+
+    members: dict[str, memoryview]
+    sums: dict[str, int]
+
+    def check_images(self) -> None:
+        """Compare what was left: each image with its sum. Raises `NotTrusted`."""
+        for name, view in images_of(self.members).items():
+            if zlib.crc32(view) != self.sums[name]:
+                raise NotTrusted(_DAMAGED)
+
+
 def read_container(data: bytes) -> dict[str, bytes]:
     """The members by name. Raises `NotTrusted` for anything `write_container` would not have written."""
-    return {name: bytes(view) for name, view in view_container(data).items()}
+    container = open_container(data)
+    container.check_images()
+    return {name: bytes(view) for name, view in container.members.items()}
 
 
-def view_container(data: bytes) -> dict[str, memoryview]:
-    """As `read_container`, without a copy: read-only views of `data`, which they keep alive."""
+def open_container(data: bytes) -> Container:
+    """As `read_container`, without a copy, and without a look at the images' bytes: `check_images` has it.
+
+    So that whoever needs the envelope only does not wait for megabytes.
+    """
     if len(data) > FILE_LIMIT_BYTES:
         raise NotTrusted(f"the file is larger than an update can be ({FILE_LIMIT_BYTES} bytes)")
-    members = _read(data)
+    container = _read(data)
+    members, sums = container.members, container.sums
     if wrong := _wrong_with(members):
         raise NotTrusted(f"the update file is not put together as it must be: {wrong}")
-    if not _is_as_written(members, data):
-        raise NotTrusted("the update file is damaged, or was packed again by another program")
-    return members
+    small = [name for name in members if not name.startswith("images/")]
+    as_said = all(zlib.crc32(members[name]) == sums[name] for name in small)
+    if not as_said or not _is_as_written(members, sums, data):
+        raise NotTrusted(_DAMAGED)
+    return container
 
 
 def roots_of(members: Mapping[str, Buffer]) -> tuple[bytes, ...]:
@@ -120,32 +148,33 @@ def _rank(name: str) -> tuple[int, int, str]:
 
 
 def _write(members: Mapping[str, bytes]) -> bytes:
-    return b"".join(part for piece in _pieces(members) for part in piece)
+    sums = {name: zlib.crc32(content) for name, content in members.items()}
+    return b"".join(part for piece in _pieces(members, sums) for part in piece)
 
 
-def _is_as_written(members: Mapping[str, Buffer], data: bytes) -> bool:
-    """Whether `_write` would give `data`. Compared in place: no second file is built.
+def _is_as_written(members: Mapping[str, Buffer], sums: Mapping[str, int], data: bytes) -> bool:
+    """Whether `_write` would give `data`, if these are the sums. Compared in place: no second file is built.
 
     In this order and behind headers that are right, each content lies where `_read` has taken it from.
     """
     if list(members) != sorted(members, key=_rank):
         return False
     at = 0
-    for head, content in _pieces(members):
+    for head, content in _pieces(members, sums):
         if not data.startswith(head, at):
             return False
         at += len(head) + len(content)
     return at == len(data)
 
 
-def _pieces(members: Mapping[str, Buffer]) -> Iterator[tuple[bytes, Buffer]]:
+def _pieces(members: Mapping[str, Buffer], sums: Mapping[str, int]) -> Iterator[tuple[bytes, Buffer]]:
     """The file from its first byte to its last: local headers with contents, the directory."""
     central: list[bytes] = []
     offset = 0
     for name in sorted(members, key=_rank):
         raw, data = name.encode("ascii"), members[name]
         # version needed, flags, method (stored), time, date, CRC-32, two sizes, two lengths
-        common = (_NEEDS_ZIP_2_0, 0, 0, 0, _NINETEEN_EIGHTY, zlib.crc32(data), len(data), len(data))
+        common = (_NEEDS_ZIP_2_0, 0, 0, 0, _NINETEEN_EIGHTY, sums[name], len(data), len(data))
         header = _LOCAL.pack(b"PK\3\4", *common, len(raw), 0) + raw
         central.append(
             _CENTRAL.pack(b"PK\1\2", 20, *common, len(raw), 0, 0, 0, 0, _OWNER_MAY_READ, offset) + raw
@@ -157,15 +186,16 @@ def _pieces(members: Mapping[str, Buffer]) -> Iterator[tuple[bytes, Buffer]]:
     yield directory + end, b""
 
 
-def _read(data: bytes) -> dict[str, memoryview]:
-    """Walk the local headers. What this believes too easily, `_is_as_written` catches."""
+def _read(data: bytes) -> Container:
+    """Walk the local headers. What this believes too easily, `_is_as_written` and the sums catch."""
     members: dict[str, memoryview] = {}
+    sums: dict[str, int] = {}
     view = memoryview(data)
     at = 0
     while data[at : at + 4] == b"PK\3\4" and len(members) <= MEMBER_LIMIT:
         if at + _LOCAL.size > len(data):
             break
-        *_, size, name_length, _extra = _LOCAL.unpack_from(data, at)
+        *_, crc, _packed, size, name_length, _extra = _LOCAL.unpack_from(data, at)
         start = at + _LOCAL.size + name_length
         name = data[at + _LOCAL.size : start].decode("ascii", "replace")
         at = start + size
@@ -173,7 +203,7 @@ def _read(data: bytes) -> dict[str, memoryview]:
             raise NotTrusted("the update file is cut off: it was not copied or downloaded completely")
         if name in members:
             raise NotTrusted(f"the update file has two members named {name[:80]!r}")
-        members[name] = view[start:at]
+        members[name], sums[name] = view[start:at], crc
     if not members:
         raise NotTrusted("this file is not an update bundle")
-    return members
+    return Container(members=members, sums=sums)

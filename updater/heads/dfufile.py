@@ -25,6 +25,7 @@ _SUFFIX = struct.Struct("<4H3sBI")
 _FORMAT_VERSION = 1
 _BCD_DFU = 0x011A
 _CRC_BYTES = 4
+_ADDRESSES = 1 << 32
 _NAME_BYTES = 254  # of 255: a C string
 
 
@@ -144,6 +145,8 @@ def _target(body: bytes, at: int, which: str) -> tuple[DfuTarget, int]:
         at += _ELEMENT.size + length
         if at > end:
             raise ValueError(f"{which} has an element that is longer than the target")
+        if address + length > _ADDRESSES:
+            raise ValueError(f"{which} has an element that ends beyond the last 32-bit address")
         elements.append(Segment(address=address, data=body[at - length : at]))
     if at != end:
         raise ValueError(f"{which} has more bytes than its elements")

@@ -12,7 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from updater.heads.catalogue import Catalogue, parse_catalogue, version_in
-from updater.heads.container import ENVELOPE, LAYOUT, contents_of, images_of, roots_of, view_container
+from updater.heads.container import ENVELOPE, LAYOUT, contents_of, images_of, open_container, roots_of
 from updater.heads.manifest import Bundle, Manifest, parse_manifest
 from updater.heads.trust import CATALOGUE_TYPE, Root, RootChain, verify_envelope, walk_roots
 from updater.words.errors import NotTrusted, UpdaterError
@@ -40,11 +40,13 @@ def verify_bundle(
 
     Raises `NotTrusted`, or `Refused` when the bundle is genuine but needs a newer updater.
     """
-    members = view_container(data)
+    container = open_container(data)
+    members = container.members
     chain = walk_roots(embedded_root, (*known_roots, *roots_of(members)))
     envelope = bytes(members[ENVELOPE])
     signed = verify_envelope(chain.root, envelope)
     manifest = parse_manifest(signed.payload)
+    container.check_images()  # the images' bytes are looked at last, in one go
     _compare(manifest, contents_of(members))
     return Bundle(
         manifest=manifest,

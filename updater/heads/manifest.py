@@ -78,10 +78,10 @@ class ImageFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def overlaps(self, other: ImageFor) -> bool:
         """Whether some silicon is meant by both."""
+        if set(self.dev_ids).isdisjoint(other.dev_ids):
+            return False
         pairs = ((self.revisions, other.revisions), (self.rom_versions, other.rom_versions))
-        return bool(set(self.dev_ids) & set(other.dev_ids)) and all(
-            not mine or not theirs or set(mine) & set(theirs) for mine, theirs in pairs
-        )
+        return all(not mine or not theirs or set(mine) & set(theirs) for mine, theirs in pairs)
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"for_": "for"}):
@@ -268,10 +268,9 @@ def _check(value: Any, *, depth: int) -> None:
     elif isinstance(value, (dict, list)):
         if depth > DEPTH_LIMIT:
             raise NotTrusted(f"the signed description is nested deeper than {DEPTH_LIMIT}")
-        for child in value:
-            _check(child, depth=depth + 1)
-            if isinstance(value, dict):
-                _check(value[child], depth=depth + 1)
+        for child in (*value, *value.values()) if isinstance(value, dict) else value:
+            if not isinstance(child, int):  # numbers were bounded when they were read
+                _check(child, depth=depth + 1)
 
 
 def refuse_what_is_for_a_newer_updater(value: dict[str, Any], what: str, then: str) -> None:

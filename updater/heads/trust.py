@@ -107,8 +107,8 @@ def walk_roots(embedded: bytes, candidates: Iterable[bytes]) -> RootChain:
             advice="Get the updater again from the vendor.",
         )
     by_version: dict[int, list[tuple[bytes, Metadata[Root]]]] = {}
-    for data in candidates:
-        if (candidate := _read_root(data)) is not None:
+    for data in dict.fromkeys(candidates):  # a bundle brings what is known already
+        if data != embedded and (candidate := _read_root(data)) is not None:
             by_version.setdefault(candidate.signed.version, []).append((data, candidate))
     versions = [embedded]
     for _ in range(ROOT_STEP_LIMIT):
@@ -182,13 +182,12 @@ def _read_root(data: bytes) -> Metadata[Root] | None:
 
 
 def _follows(metadata: Metadata[Root], previous: Root | None) -> bool:
-    """Whether a threshold of the previous root's keys and of its own keys signed this root."""
+    """Whether a threshold of the previous root's keys (if any) and of its own keys signed this root."""
+    new, signatures = metadata.signed, metadata.signatures
     try:
-        return bool(
-            metadata.signed.get_root_verification_result(
-                previous, metadata.signed_bytes, metadata.signatures
-            ).verified
-        )
+        if previous is None:  # python-tuf would ask the same keys twice
+            return bool(new.get_verification_result(Root.type, metadata.signed_bytes, signatures).verified)
+        return bool(new.get_root_verification_result(previous, metadata.signed_bytes, signatures).verified)
     except (RepositoryError, SecuresystemslibError, ValueError):
         return False
 
