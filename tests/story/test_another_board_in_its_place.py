@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from semver import Version
 
 from tests.desk import Desk, at_the_question
 from updater.hands.usbio import ROM_USB, Bus
@@ -44,19 +45,51 @@ def exchange(lab: Lab, *, same_address: bool) -> None:
         second.address = address
 
 
+def says_nothing(flash: bytearray) -> None:
+    """Somebody else's program: not blank, and without our header."""
+    flash[:] = b"\x5a" * len(flash)
+
+
+def is_another_version(flash: bytearray) -> None:
+    header = ProductHeader.parse(bytes(flash[HEADER]))
+    assert header is not None
+    flash[HEADER] = replace(header, version=Version(0, 9, 0)).pack()
+
+
 @pytest.mark.parametrize("product", ["demo-widget", "demo-gadget"])
+@pytest.mark.parametrize("other", [says_it_is_another, says_nothing, is_another_version])
 def test_a_bootloader_exchanged_during_the_question(
-    desk: Desk, labs: list[Lab], monkeypatch: pytest.MonkeyPatch, product: str
+    desk: Desk,
+    labs: list[Lab],
+    monkeypatch: pytest.MonkeyPatch,
+    product: str,
+    other: Callable[[bytearray], None],
 ) -> None:
     desk.plug_in(product, in_rom=True)
     desk.plug_in(product, name="board2", in_rom=True)
-    edit(desk, says_it_is_another, "board2")
+    edit(desk, other, "board2")
     before = desk.flash("board2")
 
     at_the_question(monkeypatch, lambda: exchange(labs[-1], same_address=True))
     said = desk.updater("install", desk.published.link(product), "--json", "--device", "1-1")
     assert desk.flash("board2") == before
-    assert said.exit in (4, 8)
+    assert (said.exit, said.last["error"]) == (4, "WrongDevice")
+
+
+def test_a_bootloader_known_by_its_journal_and_exchanged_during_the_question(
+    desk: Desk, labs: list[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.plug_in()
+    desk.fault("cut-after", 300)
+    assert desk.install(desk.published.link("demo-widget")).exit == 9
+    desk.plug_in(name="board2", port="1-2", in_rom=True)
+    edit(desk, says_nothing, "board2")
+    before = desk.flash("board2")
+
+    at_the_question(monkeypatch, lambda: exchange(labs[-1], same_address=True))
+    said = desk.updater("install", desk.published.link("demo-widget"), "--json", "--device", "1-1")
+    assert desk.flash("board2") == before
+    assert (said.exit, said.last["error"]) in ((4, "WrongDevice"), (8, "UsbFailed"))
 
 
 def test_an_application_exchanged_during_the_question(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -67,14 +68,20 @@ def test_a_blank_part_whose_flash_has_ecc_is_erased(desk: Desk) -> None:
     assert asked.erased == [FLASH, FLASH + 128 * KIB]
 
 
-def test_what_an_unfinished_update_left_blank_is_erased_again(desk: Desk) -> None:
-    """The erase may have been cut: such a sector can read blank and not hold what is written."""
+@pytest.mark.parametrize("is_remembered", [True, False])
+def test_what_an_unfinished_update_left_blank_is_erased_again(desk: Desk, is_remembered: bool) -> None:
+    """The erase may have been cut: such a sector can read blank and not hold what is written. So may one of a
+    device that nobody remembers, because the next one on its port was finished, or on another computer.
+    """
     desk.sells("stm32f405", **F405)
     desk.plug_in_gizmo("stm32f405", program("1.0.0", *PLACES))
     bundle = desk.bundle(program("1.1.0", *PLACES))
     wipe_third = bytes([Command.ERASE]) + SECTORS[2].to_bytes(4, "little")
     with desk.cut(lambda block, data: block == 0 and data == wipe_third):
         assert desk.install(bundle).exit == 9
+    desk.scribble(32 * KIB, b"\xff" * 16 * KIB)
+    if not is_remembered:
+        shutil.rmtree(desk.state)
     with counted() as asked:
         assert desk.install(bundle, "--as", "gizmo:A").exit == 0
     assert SECTORS[2] in asked.erased

@@ -16,7 +16,7 @@ from updater.hands.store import Journal
 from updater.hands.usbio import Attached
 from updater.heads.dfu.words import DeviceRefused, StatusCode, Vanished, WireError
 from updater.heads.eta import Forecast
-from updater.heads.plan import Plan
+from updater.heads.plan import Plan, is_blank
 from updater.heads.vendor import RecoveryKind, Vendor
 from updater.story.devices import Connected, behaviour_of
 from updater.story.flashing import Flasher, Possible
@@ -51,7 +51,7 @@ class Done:
 def carry_out(hands: Hands, prepared: Errand, plan: Plan, steps: Steps) -> Done:
     """Enter the ROM, flash, leave. The journal is on the disk before the device is touched at all."""
     connected = prepared.connected
-    attached = still_there(hands.bus, connected, hands.home.vendor, hands.silicon)
+    attached = still_there(hands.bus, connected, hands.home.vendor, hands.silicon, hands.store.journals())
     with hands.store.at_work(connected.facts.port):
         diary = _Diary(hands, prepared, steps.notice)
         try:
@@ -85,7 +85,8 @@ def _enter_and_flash(
             final = _confirmed_plan(hands, prepared, plan, facts)
             contents = flasher.look(final, through=_ends_of_headers(hands.home.vendor))
             _refuse_another(contradicting_header(facts, prepared.product, hands.home.vendor, contents))
-            final = final.narrowed(contents, trust_blank=not diary.continues)
+            never_cut = is_running or all(is_blank(content) for content in contents.values())
+            final = final.narrowed(contents, trust_blank=never_cut and not diary.continues)
             forecast.decided(final.loads)
             if final.sectors:
                 if prepared.before_erase is not None:

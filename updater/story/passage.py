@@ -33,8 +33,12 @@ REPLUGGED_WITHIN_MS = 60_000
 """How long to wait for a person to unplug the device and to plug it in again."""
 
 
-def still_there(bus: Bus, connected: Connected, vendor: Vendor, silicon: Silicon) -> Attached:
+def still_there(
+    bus: Bus, connected: Connected, vendor: Vendor, silicon: Silicon, journals: Sequence[Journal]
+) -> Attached:
     """The device as it was before the question, asked once more: a port's next device may get its address.
+
+    In its ROM whatever proved the product has to prove it again: all boards of a lot may show one serial.
 
     Raises `UsbFailed` or `CannotOpen` when it is not there or does not answer, `WrongDevice` when another
     one is there.
@@ -48,6 +52,11 @@ def still_there(bus: Bus, connected: Connected, vendor: Vendor, silicon: Silicon
         if rom is None or (rom.serial is None and rom != known.rom):
             raise UsbFailed("the device does not answer any more")
         same = rom == known.rom
+        if same and known.identity is not IdentityFrom.PERSON:
+            again = rom_facts(bus, now, vendor, silicon, journals)
+            if again.unread is not None:
+                raise UsbFailed(f"the device does not answer any more: {again.unread}")
+            same = _proof(again) == _proof(known)
     else:
         try:
             again = application_facts(now, vendor, silicon)
@@ -57,6 +66,10 @@ def still_there(bus: Bus, connected: Connected, vendor: Vendor, silicon: Silicon
     if not same:
         raise WrongDevice("another device was plugged in while the question was open")
     return now
+
+
+def _proof(facts: DeviceFacts) -> tuple[object, ...]:
+    return facts.product, facts.hardware, facts.identity, facts.version
 
 
 def enter(bus: Bus, attached: Attached, plan: Plan) -> Attached:
