@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.desk import Desk, Said
+from tests.desk import FLASH, Desk, Said, program
 from updater.hands.usbio import ROM_USB, Bus, Wire
 from updater.heads.dfu.scripts import Polling, erase
 from updater.heads.dfu.words import Answer, TimedOut, Wish
@@ -279,3 +279,22 @@ def test_ctrl_c_at_any_moment_says_how_the_device_is(
         assert said.last["device_is"] == ("runs-old" if at > 1 else "unknown")
     assert desk.install(desk.published.link("demo-widget")).exit == 0
     assert desk.holds("demo-widget-1.1.0")
+
+
+def test_a_cut_that_leaves_nothing_to_know_the_device_by_says_what_to_add(desk: Desk) -> None:
+    """The image is in one sector; the cut comes behind its erase, before its header is in place again."""
+    small = ((FLASH, 8 * 1024),)
+    desk.sells("stm32f405", flash_kib=1024)
+    desk.plug_in_gizmo("stm32f405", program("1.0.0", *small), power=Power.BUS)
+    new = program("1.1.0", *small)
+    bundle = desk.bundle(new)
+    with desk.cut(lambda block, _data: block == 2):
+        said = desk.install(bundle)
+    assert said.exit == 9
+    assert said.last["advice"].endswith(
+        "If the updater does not know the device then, add --as gizmo:A to the command."
+    )
+    desk.replug(boot=True)
+    assert desk.install(bundle).exit == 3
+    assert desk.install(bundle, "--as", "gizmo:A").exit == 0
+    assert desk.holds(new)

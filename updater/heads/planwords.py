@@ -37,7 +37,18 @@ def describe_work(plan: Plan) -> list[str]:
         lines.append(f"at end:   unplug the device and plug it in again: {plan.replug_because}")
     if plan.identity in (IdentityFrom.PERSON, IdentityFrom.NONE):
         lines.append("identity: not proven; you said which product this is")
-    return [*lines, *_recovery_words(plan.recovery)]
+    told = if_not_known(plan)
+    return [*lines, *_recovery_words(plan.recovery), *([f"          {told}"] if told else [])]
+
+
+def if_not_known(plan: Plan) -> str | None:
+    """What to add after a cut that leaves no other sector to know the device by; None where some stay."""
+    something_stays = len(plan.sectors) != 1 and plan.mass_erase is None
+    was_told = plan.identity in (IdentityFrom.PERSON, IdentityFrom.NONE)
+    if something_stays or was_told or plan.recovery.kind is RecoveryKind.NONE:
+        return None
+    hardware = f":{plan.hardware}" if plan.hardware else ""
+    return f"If the updater does not know the device then, add --as {plan.product}{hardware} to the command."
 
 
 def _erase_words(plan: Plan) -> str:

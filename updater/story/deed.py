@@ -17,6 +17,7 @@ from updater.hands.usbio import Attached
 from updater.heads.dfu.words import DeviceRefused, StatusCode, Vanished, WireError
 from updater.heads.eta import Forecast
 from updater.heads.plan import Plan, is_blank
+from updater.heads.planwords import if_not_known
 from updater.heads.vendor import RecoveryKind, Vendor
 from updater.story.devices import Connected, behaviour_of
 from updater.story.flashing import Flasher, Possible
@@ -277,9 +278,11 @@ def _way_back(plan: Plan) -> str:
     finish = "run the same command: it finishes the update."
     by_hand = f"If the device is not found, start its bootloader by hand: {plan.recovery.steps}"
     if_not_empty = f" {by_hand} Then run it once more." if plan.recovery.steps else ""
-    return {
+    told = if_not_known(plan)
+    way = {
         RecoveryKind.BOOT_BUTTON: f"Plug the device in again and {finish} {by_hand} Then run it once more.",
         RecoveryKind.EMPTY_CHECK: f"Unplug the device, plug it in again, and {finish}{if_not_empty}",
         RecoveryKind.RESIDENT_LOADER: f"Leave the device plugged in, wait a few seconds, and {finish}",
         RecoveryKind.NONE: f"Do not unplug the device. Leave it as it is and {finish}",
     }[plan.recovery.kind]
+    return f"{way} {told}" if told else way
