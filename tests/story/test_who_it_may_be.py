@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from semver import Version
 
-from tests.desk import Desk, program
+from tests.desk import FLASH, HEADER_AT, Desk, program
 from updater.heads.silicon import the_table
+from updater.words.facts import ProductHeader
 
 OLD, NEW = program("1.0.0"), program("1.1.0")
 LOOKALIKES = {row.id: row for row in the_table().lookalike}
@@ -101,4 +103,16 @@ def test_two_alike_chips_are_told_apart_by_their_rom_id_where_it_can_be_read(des
     desk.plug_in_gizmo("stm32f411", None, in_rom=True)
     assert desk.updater("devices", "--json").last["chip"] == "stm32f411"
     assert desk.install(desk.bundle(NEW), "--as", "gizmo").exit == 0
+    assert desk.holds(NEW)
+
+
+def test_a_header_that_does_not_name_its_hardware_leaves_that_to_the_label(desk: Desk) -> None:
+    desk.sells("stm32f405", flash_kib=1024)
+    desk.plug_in_gizmo("stm32f405", OLD, in_rom=True)
+    header = ProductHeader(product="gizmo", hardware="", version=Version(1, 0, 0), security_counter=1)
+    desk.scribble(HEADER_AT - FLASH, header.pack())
+    (line,) = desk.updater("devices", "--json").lines
+    assert (line["product"], line["hardware"], line["identity"]) == ("gizmo", None, "header")
+    said = desk.install(desk.bundle(NEW), "--as", "gizmo:A")
+    assert said.exit == 0, said.last
     assert desk.holds(NEW)

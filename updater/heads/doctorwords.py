@@ -218,8 +218,8 @@ SAID = {
     ),
     Trouble.UNFINISHED_AWAY: Said(
         NoDevice.exit_status,
-        "No device was found, and an update of a {title} was not finished.",
-        "{steps} Then run the same command as before: it finishes the update.",
+        "No device was found, and an update of a {title} was cut off earlier.",
+        "Plug it in. If it is not found then: {steps} Then run the same command as before.",
     ),
     Trouble.NOTHING_ON_THE_BUS: Said(
         NoDevice.exit_status,

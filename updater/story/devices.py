@@ -118,8 +118,9 @@ def no_device(vendor: Vendor, journals: Sequence[Journal]) -> NoDevice:
         product = vendor.product(journal.product)
         if product is not None and product.recovery.steps:
             return NoDevice(
-                f"no device was found, and an update of a {product.title} was not finished",
-                advice=f"Start its bootloader by hand: {product.recovery.steps} Then run the command again.",
+                f"no device was found, and an update of a {product.title} was cut off earlier",
+                advice="Plug it in. If it is not found then, start its bootloader by hand: "
+                f"{product.recovery.steps} Then run the command again.",
             )
     return NoDevice("no device was found")
 

@@ -222,7 +222,7 @@ def _of_header(
         facts,
         name=product.title if product else facts.name,
         product=header.product,
-        hardware=header.hardware,
+        hardware=header.hardware or None,
     )
     return rom_silicon(of_product(facts, product, silicon), wire, silicon) if product else facts
 
@@ -304,7 +304,7 @@ def contradicting_header(
                 continue
             if header.product != product.id:
                 return f"its flash holds the program of a {header.product}"
-            if facts.hardware is not None and header.hardware != facts.hardware:
+            if header.hardware and facts.hardware not in (None, header.hardware):
                 return f"its flash holds the program of hardware {header.hardware}, not {facts.hardware}"
     return None
 

@@ -53,7 +53,9 @@ ADVICE_CABLE = _("Try another USB cable. Some cables only charge and carry no da
 ADVICE_SOCKET = _("Plug it directly into the computer, not into a hub or a screen.")
 ADVICE_POWER = _("Check that the device has power and is switched on.")
 ADVICE_NEW_PRODUCT = _("A new product may need a newer version of this program. Ask {vendor} for it.")
-ADVICE_UNFINISHED = _("The last update of your {product} was not finished. To bring it back: {steps}")
+ADVICE_UNFINISHED = _(
+    "An update of your {product} was cut off. If it does not appear when you plug it in: {steps}"
+)
 TROUBLES: Mapping[str, str] = {
     "hub-too-deep": _("There are too many hubs in between. Plug it into a socket of the computer itself."),
     "unreadable-device": _(
