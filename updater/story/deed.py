@@ -52,7 +52,8 @@ class Done:
 def carry_out(hands: Hands, prepared: Errand, plan: Plan, steps: Steps) -> Done:
     """Enter the ROM, flash, leave. The journal is on the disk before the device is touched at all."""
     connected = prepared.connected
-    attached = still_there(hands.bus, connected, hands.home.vendor, hands.silicon, hands.store.journals())
+    vendor, journals = hands.home.vendor, hands.store.journals()
+    attached = still_there(hands.bus, connected, vendor, hands.silicon, journals, prepared.as_told)
     with hands.store.at_work(connected.facts.port):
         diary = _Diary(hands, prepared, steps.notice)
         try:

@@ -34,7 +34,12 @@ REPLUGGED_WITHIN_MS = 60_000
 
 
 def still_there(
-    bus: Bus, connected: Connected, vendor: Vendor, silicon: Silicon, journals: Sequence[Journal]
+    bus: Bus,
+    connected: Connected,
+    vendor: Vendor,
+    silicon: Silicon,
+    journals: Sequence[Journal],
+    as_told: tuple[Product, str | None] | None,
 ) -> Attached:
     """The device as it was before the question, asked once more: a port's next device may get its address.
 
@@ -56,7 +61,7 @@ def still_there(
             again = rom_facts(bus, now, vendor, silicon, journals)
             if again.unread is not None:
                 raise UsbFailed(f"the device does not answer any more: {again.unread}")
-            same = _proof(again) == _proof(known)
+            same = _proof(told(again, *as_told, silicon) if as_told else again) == _proof(known)
     else:
         try:
             again = application_facts(now, vendor, silicon)
