@@ -122,23 +122,27 @@ def when_it_has_a_driver(
 ) -> tuple[Arrival, DeviceFacts]:
     """What `ask` finds out about the bootloader; where Windows has no driver for it, once it has one.
 
-    Whoever was off the bus meanwhile is a stranger. Raises what `ask` does, and `CannotOpen` when no driver
-    comes in time.
+    A device that has just arrived is quietly given a moment, for Windows is at work on it; then a person is
+    told. Whoever was off the bus meanwhile is a stranger. Raises what `ask` does, and `CannotOpen` when no
+    driver comes in time.
     """
     try:
         return arrival, ask(arrival)
     except CannotOpen as error:
         if error.problem != "no-driver":
             raise
-    notice(_DRIVER_NOW, Asks("driver"))
-    arrival = _once_it_opens(bus, arrival)
+    arrival = _once_it_opens(bus, arrival, notice)
     return arrival, ask(arrival)
 
 
-def _once_it_opens(bus: Bus, arrival: Arrival) -> Arrival:
-    deadline = bus.clock.now_ms() + DRIVER_WITHIN_MS
+def _once_it_opens(bus: Bus, arrival: Arrival, notice: Notice) -> Arrival:
+    """Each time out of a new list: libusb learns which driver a device has only when it lists it."""
+    began_ms, is_told = bus.clock.now_ms(), False
     was = arrival.attached
-    while bus.clock.now_ms() < deadline:
+    while (waited_ms := bus.clock.now_ms() - began_ms) < _OPENS_WITHIN_MS + DRIVER_WITHIN_MS:
+        if waited_ms >= _OPENS_WITHIN_MS and not is_told:
+            is_told = True
+            notice(_DRIVER_NOW, Asks("driver"))
         bus.on_wait()
         bus.clock.sleep_ms(_ASK_AGAIN_MS)
         here = bus.wait_for(was.port, {ROM_USB}, 0)
@@ -238,14 +242,29 @@ def check_arrival(bus: Bus, attached: Attached, facts: DeviceFacts, silicon: Sil
     return replace(facts, rom=rom)
 
 
+def arrived(
+    bus: Bus, attached: Attached, facts: DeviceFacts, silicon: Silicon, notice: Notice
+) -> tuple[Attached, DeviceFacts]:
+    """`check_arrival` once the device can be opened; a stranger is not let in. Raises `UnknownDevice` too."""
+
+    def who(came: Arrival) -> DeviceFacts:
+        if came.stranger is not None:
+            raise _unproven(facts.port, came.stranger, facts)
+        return check_arrival(bus, came.attached, facts, silicon)
+
+    arrival, known = when_it_has_a_driver(bus, Arrival(attached), notice, who)
+    return arrival.attached, known
+
+
 def _rom_facts_when_open(bus: Bus, attached: Attached) -> RomFacts | None:
-    """udev and Windows take a moment before they hand over a device that has just arrived."""
+    """udev takes a moment before it hands over a device that has just arrived. Whether it has a driver by
+    now is not seen here, but in a new list of devices (`when_it_has_a_driver`)."""
     deadline = bus.clock.now_ms() + _OPENS_WITHIN_MS
     while True:
         try:
             return read_rom_facts(attached)
-        except CannotOpen:
-            if bus.clock.now_ms() >= deadline:
+        except CannotOpen as error:
+            if error.problem == "no-driver" or bus.clock.now_ms() >= deadline:
                 raise
             bus.clock.sleep_ms(_ASK_AGAIN_MS)
 

@@ -19,8 +19,8 @@ from updater.story.burning import as_our_error
 from updater.story.devices import Connected, behaviour_of
 from updater.story.job import Hands
 from updater.story.passage import (
+    arrived,
     await_application,
-    check_arrival,
     enter,
     require_bootloader_driver,
     seen_without_answer,
@@ -158,7 +158,7 @@ def in_bootloader(hands: Hands, subject: Subject, emit: Emit, hire: Hire[W]) -> 
         check_may_write(hands)
     with _on_the_way(sent=was_running):
         with steps.whole(Step.ENTER):
-            attached, facts = _enter(hands, subject)
+            attached, facts = _enter(hands, subject, steps)
         with hands.bus.open_dfu(attached) as wire:
             visit = Visit(hands, subject, facts, wire, steps, hire)
             try:
@@ -171,14 +171,14 @@ def in_bootloader(hands: Hands, subject: Subject, emit: Emit, hire: Hire[W]) -> 
             visit.leave()
 
 
-def _enter(hands: Hands, subject: Subject) -> tuple[Attached, DeviceFacts]:
+def _enter(hands: Hands, subject: Subject, steps: Steps) -> tuple[Attached, DeviceFacts]:
     """The device in its bootloader, and its facts there."""
     attached, facts = subject.connected.attached, subject.connected.facts
     if facts.mode is Mode.APPLICATION:
         require_bootloader_driver(hands.drivers, facts)
         trip = _trip(subject.product, behaviour_of(hands.silicon, facts))
         attached = enter(hands.bus, attached, trip)
-    facts = check_arrival(hands.bus, attached, facts, hands.silicon)
+    attached, facts = arrived(hands.bus, attached, facts, hands.silicon, steps.notice)
     return attached, replace(facts, mode=Mode.ROM, usb=ROM_USB)
 
 
