@@ -86,6 +86,7 @@ def test_the_computer_is_kept_awake_exactly_as_long_as_it_is_needed(
         what, number = said.read_text().split()
         assert what == "--what=sleep:idle"
         assert Path(f"/proc/{number}").exists()
+        assert os.getpgid(int(number)) != os.getpgrp(), "a Ctrl-C in the terminal is not meant for it"
     assert not Path(f"/proc/{number}").exists()
 
 

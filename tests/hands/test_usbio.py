@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +234,24 @@ def test_what_windows_denies_is_open_elsewhere(in_rom: Path, monkeypatch: pytest
         with bus.open_dfu(first), pytest.raises(CannotOpen) as raised, bus.open_dfu(second):
             pytest.fail("it was opened twice")
     assert raised.value.problem == "busy"
+
+
+def test_the_buses_of_several_lanes_list_the_devices_one_after_the_other(in_rom: Path) -> None:
+    inside, most = [0], [0]
+
+    class Slow(LabBackend):
+        def enumerate_devices(self) -> Iterator[Any]:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            time.sleep(0.01)
+            inside[0] -= 1
+            return super().enumerate_devices()
+
+    with open_lab(in_rom, VirtualClock()) as lab:
+        bus = Bus(Slow(lab.backend.boards), lab.clock)
+        lanes = [threading.Thread(target=bus.beside().beside().attached, args=({ROM_USB},)) for _ in range(4)]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+    assert most == [1]

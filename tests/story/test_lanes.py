@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.desk import Desk, Said, program
+from updater.doors.terminal import JsonFace
 from updater.heads.gate import verify_bundle
 from updater.heads.manifest import Bundle
 from updater.heads.policy import OpenedFrom
-from updater.story.job import Request
+from updater.story.job import Hands, Prepared, Request
 from updater.story.lanes import Outcome, gravest, perform_every, prepare_every
-from updater.words.events import Event, Step, StepStarted
+from updater.words.events import Event, Step, StepDone, StepStarted
 
 OLD, NEW = program("1.0.0"), program("1.1.0")
 
@@ -109,12 +111,16 @@ def test_a_bundle_is_verified_once_for_all(bench: Desk, monkeypatch: pytest.Monk
     assert len(calls) == 1
 
 
-def test_devices_that_cannot_be_updated_are_said_before_the_question(bench: Desk) -> None:
+@pytest.mark.parametrize("columns", ["80", "100"])
+def test_devices_that_cannot_be_updated_are_said_before_the_question(
+    bench: Desk, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     bench.plug_in_gizmo("stm32f405", None, name="board5", port="1-5", in_rom=True)
     said = bench.updater("install", bench.bundle(NEW), "--all", stdin="n\n")
     assert said.exit == 12
     assert "1-5      FAILED" in said.out
-    assert "--as PRODUCT" in said.out
+    assert "--as PRODUCT" in " ".join(said.out.split()), "lines fold at the screen's width"
 
 
 def test_each_board_leaves_a_line_in_both_files_and_its_label(bench: Desk, tmp_path: Path) -> None:
@@ -205,6 +211,70 @@ def test_ctrl_c_stops_every_lane_and_the_same_command_finishes_them(bench: Desk,
         if bench.board(f"board{number}")["state"] == "locked-up":
             bench.replug(name=f"board{number}", boot=True)
     assert bench.install(str(file), "--all", "--as", "gizmo:A").exit == 0
+    assert all(bench.holds(NEW, f"board{number}") for number in range(1, 5))
+
+
+def ready_on(hands: Hands, bench: Desk) -> dict[str, Prepared]:
+    """Every board of the bench, prepared for the new version."""
+    request = Request(opened_from=OpenedFrom.FILE, data=Path(bench.bundle(NEW)).read_bytes())
+    every = prepare_every(hands, request, lambda _port, _event: None)
+    return {port: one for port, one in every.items() if isinstance(one, Prepared)}
+
+
+def test_ctrl_c_while_the_last_words_are_told_loses_no_outcome(bench: Desk) -> None:
+    told: list[str] = []
+
+    def hear(port: str, event: Event) -> None:
+        if isinstance(event, StepDone) and event.step is Step.CONFIRM:
+            told.append(port)
+            if len(told) == 1:
+                raise KeyboardInterrupt
+
+    outcomes: list[Outcome] = []
+    with bench.hands() as hands:
+        perform_every(hands, ready_on(hands, bench), hear, outcomes.append)
+    assert told
+    assert sorted((one.port, one.exit_status) for one in outcomes) == [(f"1-{n}", 0) for n in range(1, 5)]
+
+
+def test_ctrl_c_while_an_outcome_is_noted_waits_until_it_is(bench: Desk) -> None:
+    outcomes: list[Outcome] = []
+
+    def note(outcome: Outcome) -> None:
+        signal.raise_signal(signal.SIGINT)
+        outcomes.append(outcome)
+
+    with bench.hands() as hands:
+        perform_every(hands, ready_on(hands, bench), lambda _port, _event: None, note)
+    assert sorted(one.port for one in outcomes) == ["1-1", "1-2", "1-3", "1-4"]
+
+
+def test_whatever_fails_beside_the_lanes_is_raised_when_all_of_them_have_ended(bench: Desk) -> None:
+    def hear(_port: str, event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step is Step.ERASE:
+            raise TypeError("a fault in the screen's words")
+
+    outcomes: list[Outcome] = []
+    with bench.hands() as hands, pytest.raises(TypeError, match="words"):
+        perform_every(hands, ready_on(hands, bench), hear, outcomes.append)
+    assert [one.exit_status for one in outcomes] == [0, 0, 0, 0]
+    assert all(bench.holds(NEW, f"board{number}") for number in range(1, 5))
+
+
+@pytest.mark.parametrize("command", [["install", "--all"], ["station", "--boards", "4"]])
+def test_a_reader_that_goes_away_stops_no_lane(
+    bench: Desk, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    emit = JsonFace.emit
+
+    def read_to_the_erase(face: JsonFace, event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step is Step.ERASE:
+            raise BrokenPipeError
+        emit(face, event)
+
+    monkeypatch.setattr(JsonFace, "emit", read_to_the_erase)
+    said = bench.updater(*command, bench.bundle(NEW), "--yes", "--json")
+    assert said.exit == 0
     assert all(bench.holds(NEW, f"board{number}") for number in range(1, 5))
 
 

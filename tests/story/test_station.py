@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import csv
+import errno
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import usb.core
 
 from tests.desk import Desk, program
+from updater.doors.bench.face import TerminalLanes
 from updater.heads.policy import OpenedFrom
 from updater.lab.backend import LabBackend
 from updater.lab.board import Board
 from updater.story.job import Hands, Request
 from updater.story.lanes import Outcome
 from updater.story.station import LOOK_EVERY_MS, Station
-from updater.words.events import Event
+from updater.words.events import Event, Step, StepDone
 
 OLD, NEW = program("1.0.0"), program("1.1.0")
 LONG_MS = 20_000
@@ -31,7 +35,7 @@ class Bench:
         self.hands = hands
         request = Request(opened_from=OpenedFrom.FILE, data=Path(bundle).read_bytes(), **said)
         self.outcomes: list[Outcome] = []
-        self.station = Station(hands, request, self._hear)
+        self.station = Station(hands, request, self._hear, self.outcomes.append)
         backend = hands.bus._backend
         assert isinstance(backend, LabBackend)
         self.boards = {board.name: board for board in backend.boards}
@@ -45,7 +49,7 @@ class Bench:
         end_ms = clock.now_ms() + LONG_MS
         while clock.now_ms() < end_ms and not until():
             clock.sleep_ms(LOOK_EVERY_MS)
-            self.outcomes += self.station.look(takes=None)
+            self.station.look(takes=None)
 
     def done(self, count: int) -> Callable[[], bool]:
         return lambda: len(self.outcomes) >= count
@@ -154,3 +158,85 @@ def test_an_older_version_is_not_installed_by_a_station(desk: Desk) -> None:
     board = next(line for line in said.lines if line["type"] == "board")
     assert (said.exit, board["result"]) == (6, "failed")
     assert desk.holds("demo-gadget-1.1.0")
+
+
+class Listing:
+    """What this computer's USB answers to the station's own look at it, once the first block is written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *failures: Exception | None) -> None:
+        """`failures`: what each look then meets; the last one is what all further ones do."""
+        self.failures, self.writes = list(failures), False
+        self._transfer, self._list = LabBackend.ctrl_transfer, LabBackend.enumerate_devices
+        monkeypatch.setattr(LabBackend, "ctrl_transfer", lambda *all_of_it: self.transfer(*all_of_it))
+        monkeypatch.setattr(LabBackend, "enumerate_devices", lambda backend: self.list(backend))
+
+    def transfer(self, backend: LabBackend, handle: Any, *setup: Any) -> int:
+        self.writes = self.writes or (setup[:2] == (0x21, 1) and setup[2] >= 2)  # DFU 1.1: DNLOAD
+        return self._transfer(backend, handle, *setup)
+
+    def list(self, backend: LabBackend) -> Iterator[Any]:
+        if self.writes and threading.current_thread() is threading.main_thread():
+            failure = self.failures.pop(0) if len(self.failures) > 1 else self.failures[0]
+            if failure is not None:
+                raise failure
+        return self._list(backend)
+
+
+def usb_fails() -> usb.core.USBError:
+    return usb.core.USBError("Input/output error", -1, errno.EIO)
+
+
+def test_one_look_at_usb_that_fails_disturbs_nobody(shop: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    Listing(monkeypatch, usb_fails(), None)
+    said = shop.updater("station", shop.bundle(NEW), "--yes", "--boards", "3")
+    assert said.exit == 0, said.err
+    assert all(shop.holds(NEW, f"board{number}") for number in range(1, 4))
+
+
+def test_a_board_that_ended_while_usb_did_not_answer_is_not_served_twice(
+    shop: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = Listing(monkeypatch, usb_fails())
+    with working(shop, shop.bundle(NEW)) as bench:
+        bench.goes_on(until=bench.done(3))
+        listing.failures = [None]
+        bench.goes_on()
+        assert [one.exit_status for one in bench.outcomes] == [0, 0, 0]
+
+
+def test_usb_that_stays_away_ends_the_station_when_those_at_work_are_done(
+    shop: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Listing(monkeypatch, usb_fails())
+    said = shop.updater("station", shop.bundle(NEW), "--yes", "--boards", "4")
+    assert said.exit == 8
+    assert "No more boards are taken." in said.err
+    assert "3 devices: 3 done, 0 failed." in said.err
+    assert all(shop.holds(NEW, f"board{number}") for number in range(1, 4))
+
+
+def test_a_fault_of_the_station_itself_waits_for_the_boards_and_tells_the_tally(
+    shop: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Listing(monkeypatch, RuntimeError("a fault"))
+    said = shop.updater("station", shop.bundle(NEW), "--yes", "--boards", "4")
+    assert said.exit == 70
+    assert "3 devices: 3 done, 0 failed." in said.err
+    assert all(shop.holds(NEW, f"board{number}") for number in range(1, 4))
+
+
+def test_ctrl_c_while_a_station_tells_loses_no_board(shop: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    hear = TerminalLanes.hear
+    pressed: list[str] = []
+
+    def pressing(face: TerminalLanes, port: str, event: Event) -> None:
+        hear(face, port, event)
+        if isinstance(event, StepDone) and event.step is Step.CONFIRM and not pressed:
+            pressed.append(port)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TerminalLanes, "hear", pressing)
+    said = shop.updater("station", shop.bundle(NEW), "--yes", "--boards", "9")
+    assert pressed
+    assert said.exit == 0
+    assert "3 devices: 3 done, 0 failed." in said.err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from semver import Version
 
 from updater.doors.terminal import Face
 from updater.hands.channel import UpdateSite
+from updater.hands.desktop import kept_awake
 from updater.hands.host import DRIVER_FOLDER, Home, read_file
 from updater.hands.mending import REPLUG, install_driver, install_rules
 from updater.hands.store import Store
@@ -261,7 +262,7 @@ def install(
     face.plan(prepared.plan)
     check_may_write(hands)
     _ask_once(face, prepared, yes=yes)
-    with stopped_at_work():
+    with stopped_at_work(), awake(hands):
         receipt = perform(hands, prepared, face.emit)
     # from here on the device is done: neither Ctrl-C nor a closed pipe changes what is true
     with suppress(KeyboardInterrupt, OSError, ValueError):
@@ -283,6 +284,11 @@ def stopped_at_work() -> Iterator[None]:
             advice="Look at the device with `updater devices`, and run the same command again.",
             device_is=DeviceIs.UNKNOWN,
         ) from error
+
+
+def awake(hands: Hands) -> AbstractContextManager[None]:
+    """This computer does not fall asleep by itself in here; with virtual devices it may."""
+    return nullcontext() if hands.virtual else kept_awake()
 
 
 def _ask_once(face: Face, prepared: Prepared, *, yes: bool) -> None:

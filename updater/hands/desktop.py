@@ -67,24 +67,28 @@ def be_sharp() -> None:
 
 @contextmanager
 def kept_awake() -> Iterator[None]:
-    """The computer does not fall asleep by itself in here, where it can be asked for that."""
+    """The computer does not fall asleep by itself in here, where it can be asked for that.
+
+    A Ctrl-C while this ends is late: the work is done, and what came of it must not be lost by it.
+    """
     if sys.platform == "win32":
         import ctypes
 
-        ctypes.windll.kernel32.SetThreadExecutionState(_ES_CONTINUOUS | _ES_SYSTEM_REQUIRED)
+        with suppress(OSError, AttributeError):
+            ctypes.windll.kernel32.SetThreadExecutionState(_ES_CONTINUOUS | _ES_SYSTEM_REQUIRED)
         try:
             yield
         finally:
-            ctypes.windll.kernel32.SetThreadExecutionState(_ES_CONTINUOUS)
+            with suppress(OSError, AttributeError, KeyboardInterrupt):
+                ctypes.windll.kernel32.SetThreadExecutionState(_ES_CONTINUOUS)
         return
     child = _inhibitor()
     try:
         yield
     finally:
         if child is not None:
-            with suppress(OSError):
+            with suppress(OSError, subprocess.TimeoutExpired, KeyboardInterrupt):
                 child.terminate()
-            with suppress(subprocess.TimeoutExpired):
                 child.wait(1)
 
 
@@ -92,6 +96,7 @@ def _inhibitor() -> subprocess.Popen[bytes] | None:
     """A child that keeps the computer awake as long as it lives, and ends when this program is gone.
 
     `systemd-inhibit` holds its lock while its command runs; `cat` runs until our end of the pipe closes.
+    In a process group of its own it does not see the terminal's Ctrl-C, after which the work may go on.
     """
     if sys.platform == "darwin":
         command = ["caffeinate", "-i", "-w", str(os.getpid())]
@@ -104,7 +109,11 @@ def _inhibitor() -> subprocess.Popen[bytes] | None:
         return None
     try:
         return subprocess.Popen(  # noqa: S603 - words of our own
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
         )
     except OSError:
         return None

@@ -12,10 +12,11 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +26,9 @@ from updater.words.errors import StorageFailed
 from updater.words.facts import Channel, IdentityFrom, parse_version
 
 MOST_TRANSCRIPTS = 10
+_T = TypeVar("_T")
+_PATIENCE_S = 1.5 if sys.platform == "win32" else 0.0
+_PAUSE_S = 0.02
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,21 +121,25 @@ class Store:
     def drop_journal(self, port: str) -> None:
         """The update on this port is done."""
         with suppress(OSError):
-            self._journal_path(port).unlink()
+            _patiently(self._journal_path(port).unlink)
 
     def _journal_path(self, port: str) -> Path:
         return self.folder / "journal" / f"{port}.json"
 
     def keep_evidence(self, product: str, security_counter: int, envelope: bytes) -> None:
         """Keep a signed envelope as proof that this security counter exists. Raises `StorageFailed`."""
-        self._write(self.folder / "evidence" / f"{product}-{security_counter}.dsse", envelope)
+        path = self.folder / "evidence" / f"{product}-{security_counter}.dsse"
+        with suppress(OSError):
+            if _patiently(path.read_bytes) == envelope:  # every lane of a bench has the same
+                return
+        self._write(path, envelope)
 
     def evidence(self, product: str) -> tuple[bytes, ...]:
         """The signed envelopes kept for a product; believed only when they verify again."""
         envelopes = []
         for path in sorted((self.folder / "evidence").glob(f"{product}-*.dsse")):
             with suppress(OSError):
-                envelopes.append(path.read_bytes())
+                envelopes.append(_patiently(path.read_bytes))
         return tuple(envelopes)
 
     def keep_catalogue(self, envelope: bytes) -> None:
@@ -193,13 +201,29 @@ class Store:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(temporary, path)
+                _patiently(lambda: os.replace(temporary, path))
             except BaseException:
                 with suppress(OSError):
                     os.unlink(temporary)
                 raise
         except OSError as error:
             raise StorageFailed(f"cannot write {path}: {error.strerror}") from error
+
+
+def _patiently(do: Callable[[], _T]) -> _T:
+    """Do it; again for a moment, on Windows, as long as another lane or a virus scanner has the file open.
+
+    There an open file can neither be replaced nor deleted, and one that is being replaced cannot be opened
+    (sharing violation: PermissionError). Raises what `do` raises in the end.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return do()
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_S)
 
 
 def _newest(folder: Path, suffix: str, most: int) -> tuple[tuple[str, str], ...]:
@@ -227,7 +251,7 @@ def without_home(text: str) -> str:
 
 def _read(path: Path, kind: type[Journal]) -> Journal | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(_patiently(path.read_bytes), type=kind)
     except (OSError, ValueError):  # msgspec's errors are ValueErrors, and so is text that is not UTF-8
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -134,19 +135,26 @@ class Bus:
         self.listener: Listener | None = None
         self.on_wait: Callable[[], None] = lambda: None
         self._backend = backend or _libusb()
+        self._listing = threading.Lock()
 
     def beside(self) -> Bus:
         """The same ports for another lane: whoever listens there hears nothing of what is said here."""
-        return Bus(self._backend, self.clock, self.serial)
+        other = Bus(self._backend, self.clock, self.serial)
+        other._listing = self._listing
+        return other
 
     def attached(self, wanted: Collection[str]) -> tuple[Attached, ...]:
-        """The devices whose "vid:pid" is wanted, ordered by port path. Raises `UsbFailed`."""
+        """The devices whose "vid:pid" is wanted, ordered by port path. Raises `UsbFailed`.
+
+        One lane at a time: not every libusb backend is known to bear two listings at once.
+        """
         found = []
         try:
-            for device in usb.core.find(find_all=True, backend=self._backend):
-                name = f"{device.idVendor:04x}:{device.idProduct:04x}"
-                if name in wanted:
-                    found.append(Attached(_port_path(device), name, device.address, device))
+            with self._listing:
+                for device in usb.core.find(find_all=True, backend=self._backend):
+                    name = f"{device.idVendor:04x}:{device.idProduct:04x}"
+                    if name in wanted:
+                        found.append(Attached(_port_path(device), name, device.address, device))
         except (usb.core.USBError, NotImplementedError) as error:
             raise UsbFailed(f"this computer's USB cannot be asked for its devices ({error})") from error
         return tuple(sorted(found, key=lambda one: [int(n) for n in one.port.replace("-", ".").split(".")]))

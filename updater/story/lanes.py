@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
+from updater.hands.ctrlc import undisturbed
 from updater.heads.otp.report import OtpIssue, OtpReceipt
 from updater.heads.report import Receipt
 from updater.story.devices import look_around, no_device
 from updater.story.job import Hands, Prepared, Request
 from updater.story.supply import Supply
-from updater.story.update import as_told, perform, prepare_one
+from updater.story.update import as_told, perform, prepare_one, unfailing
 from updater.words.errors import (
     Bug,
     Cancelled,
@@ -81,7 +83,7 @@ class Lane:
         self.otp: OtpReceipt | None = None
         self.issue: OtpIssue | None = None
         self.outcome: Outcome | None = None
-        self._hands, self._job, self._heard = hands, job, heard
+        self._hands, self._job, self._heard = replace(hands, bus=hands.bus.beside()), job, heard
         self._stopped, self._has_begun = threading.Event(), threading.Event()
         threading.Thread(target=self._work, name=f"lane {device.port}", daemon=True).start()
         self._has_begun.wait()
@@ -98,17 +100,16 @@ class Lane:
         self._heard.put((self.device.port, event))
 
     def _work(self) -> None:
-        hands = replace(self._hands, bus=self._hands.bus.beside())
-        with hands.bus.clock.together():
+        with self._hands.bus.clock.together():
             self._has_begun.set()
             try:
-                self.receipt = self._job(self, hands)
+                self.receipt = self._job(self, self._hands)
                 self._ended()
             except UpdaterError as error:
                 self._ended(error)
             except KeyboardInterrupt:
                 self._ended(_stopped())
-            except Exception as error:
+            except BaseException as error:  # without an outcome it would be waited for without end
                 self._ended(Bug(f"{type(error).__name__}: {error}", device_is=DeviceIs.UNKNOWN))
 
     def _ended(self, error: UpdaterError | None = None) -> None:
@@ -163,42 +164,88 @@ def perform_every(
 ) -> None:
     """Carry all plans out side by side; each outcome is noted when its lane has ended.
 
-    Ctrl-C stops every lane as it would stop a single update. `note` must not raise.
+    Ctrl-C stops every lane as it would stop a single update. What else is raised here is raised at the end.
     """
-    heard: SimpleQueue[tuple[str, Event]] = SimpleQueue()
+    lanes = Lanes(hands, hear, note)
     with hands.bus.clock.together():
-        lanes = {
-            port: Lane(hands, one.connected.facts, _performing(one), heard) for port, one in ready.items()
-        }
-        while lanes:
-            try:
-                hands.bus.clock.sleep_ms(_LOOK_EVERY_MS)
-                done = ended(lanes)
-                tell(heard, hear)
-                for outcome in done.values():
-                    note(outcome)
-            except KeyboardInterrupt:
-                for lane in lanes.values():
-                    lane.stop()
+        try:
+            with undisturbed():
+                for one in ready.values():
+                    lanes.begin(one.connected.facts, _performing(one))
+        except KeyboardInterrupt:
+            if not lanes.ports_at_work:
+                raise
+            lanes.stop()
+        finally:
+            lanes.wait()
 
 
 def _performing(prepared: Prepared) -> Job:
     return lambda lane, hands: perform(hands, prepared, lane.emit)
 
 
-def ended(lanes: dict[str, Lane]) -> dict[str, Outcome]:
-    """Take out the lanes that have ended; returns their outcomes."""
-    done = {port: lane.outcome for port, lane in lanes.items() if lane.outcome is not None}
-    for port in done:
-        del lanes[port]
-    return done
+class Lanes:
+    """The lanes at work: what is heard of them is told to `hear`, and how each ends to `note`.
 
+    They end with this process, so whoever began one does not go before `wait` has returned. One who listens
+    and fails is not told more; `note` is told of every lane, whatever it raises.
+    """
 
-def tell(heard: SimpleQueue[tuple[str, Event]], hear: Hear) -> None:
-    """Say what was heard since."""
-    while True:
-        try:
-            port, event = heard.get_nowait()
-        except Empty:
-            return
-        hear(port, event)
+    def __init__(self, hands: Hands, hear: Hear, note: Callable[[Outcome], None]) -> None:
+        self._hands, self._hear, self._note = hands, unfailing(hear), note
+        self._heard: SimpleQueue[tuple[str, Event]] = SimpleQueue()
+        self._at_work: dict[str, Lane] = {}
+
+    @property
+    def ports_at_work(self) -> tuple[str, ...]:
+        """Where a lane is at work, or has ended and was not noted yet."""
+        return tuple(self._at_work)
+
+    def begin(self, device: DeviceFacts, job: Job) -> None:
+        """Begin the work on this device's port."""
+        with undisturbed():  # a lane that is not on the list would be left alone
+            self._at_work[device.port] = Lane(self._hands, device, job, self._heard)
+
+    def look(self) -> None:
+        """Tell what was heard since, and note the lanes that have ended: all of them, whatever is raised."""
+        done = [(port, lane.outcome) for port, lane in self._at_work.items() if lane.outcome is not None]
+        with ExitStack() as noted:
+            for port, outcome in reversed(done):
+                noted.callback(self._noted, port, outcome)
+            self._tell()
+
+    def _noted(self, port: str, outcome: Outcome) -> None:
+        with undisturbed():
+            try:
+                self._note(outcome)
+            finally:
+                del self._at_work[port]
+
+    def _tell(self) -> None:
+        while True:
+            try:
+                port, event = self._heard.get_nowait()
+            except Empty:
+                return
+            if port in self._at_work:  # of a lane that was noted nothing more is said
+                self._hear(port, event)
+
+    def stop(self) -> None:
+        """Stop every lane at work, as Ctrl-C would."""
+        for lane in self._at_work.values():
+            lane.stop()
+
+    def wait(self) -> None:
+        """Until no lane is at work. Ctrl-C stops them; what else is raised is raised when all have ended."""
+        failure: Exception | None = None
+        while self._at_work:
+            try:
+                self._hands.bus.clock.sleep_ms(_LOOK_EVERY_MS)
+                self.look()
+            except KeyboardInterrupt:
+                with suppress(KeyboardInterrupt), undisturbed():  # pressed twice is once
+                    self.stop()
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure

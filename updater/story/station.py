@@ -6,76 +6,95 @@ taken out: until its port is empty, or another device is there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from queue import SimpleQueue
 
 from updater.hands.host import today
 from updater.hands.usbio import ROM_USB, Attached
 from updater.heads.report import Receipt
 from updater.story.devices import Connected, application_ids, look_at, parse_as
 from updater.story.job import Hands, Request
-from updater.story.lanes import Hear, Job, Lane, Outcome, ended, tell
+from updater.story.lanes import Hear, Job, Lane, Lanes, Outcome
 from updater.story.production import Production
 from updater.story.supply import Supply
 from updater.story.update import as_told, perform, prepare_one
-from updater.words.errors import NoDevice, Refused
-from updater.words.events import Event
+from updater.words.errors import NoDevice, Refused, UsbFailed
 from updater.words.facts import DeviceFacts, Mode
 
 LOOK_EVERY_MS = 200
+_MOST_FAILED_LOOKS = 25
+"""Five seconds: a hub that goes or comes can make one listing of the devices fail."""
 _OPENS_WITHIN_MS = 5_000
 """udev and Windows take a moment before they hand over a device that has just been plugged in."""
 _ASK_AGAIN_MS = 250
 
 
 class Station:
-    """Boards that come and go. `look` starts what came and returns how the lanes ended that did.
+    """Boards that come and go. `look` starts what came; each outcome is noted when its lane has ended.
 
-    `production` is what each board gets beside its firmware. Raises `Usage` for a product that there is not.
+    `production` is what each board gets beside its firmware. Whoever has looked does not go before `wait`
+    has returned. Raises `Usage` for a product that there is not.
     """
 
     def __init__(
-        self, hands: Hands, request: Request, hear: Hear, production: Production | None = None
+        self,
+        hands: Hands,
+        request: Request,
+        hear: Hear,
+        note: Callable[[Outcome], None],
+        production: Production | None = None,
     ) -> None:
-        self._hands, self._request, self._hear, self._production = hands, request, hear, production
+        self._hands, self._request, self._note, self._production = hands, request, note, production
         if request.as_product is not None:
             parse_as(request.as_product, hands.home.vendor)
         self._supply = Supply(hands, request)
-        self._heard: SimpleQueue[tuple[str, Event]] = SimpleQueue()
-        self._lanes: dict[str, Lane] = {}
+        self._lanes = Lanes(hands, hear, self._noted)
+        self._done: set[str] = set()
         self._served: dict[str, int] = {}
+        self._failed_looks = 0
         self._wanted = {*application_ids(hands.home.vendor), ROM_USB}
 
     @property
     def ports_at_work(self) -> tuple[str, ...]:
         """Where a lane is at work."""
-        return tuple(self._lanes)
+        return self._lanes.ports_at_work
 
-    def look(self, *, takes: int | None) -> list[Outcome]:
-        """Start a lane for each board that came, at most `takes`; return the outcomes of those that ended.
+    def look(self, *, takes: int | None) -> None:
+        """Note the boards that are done, and start a lane for each that came, at most `takes`.
 
-        Raises `UsbFailed` when this computer's USB cannot be asked.
+        Raises `UsbFailed` when this computer's USB cannot be asked, time after time, and no board is at work.
         """
-        outcomes = list(ended(self._lanes).values())
-        tell(self._heard, self._hear)
-        here = {one.port: one for one in self._hands.bus.attached(self._wanted)}
-        for outcome in outcomes:
-            if outcome.port in here:
-                self._served[outcome.port] = here[outcome.port].address
+        self._lanes.look()
+        try:
+            here = {one.port: one for one in self._hands.bus.attached(self._wanted)}
+        except UsbFailed:
+            self._failed_looks += 1
+            if self._failed_looks < _MOST_FAILED_LOOKS or self.ports_at_work:
+                return
+            raise
+        self._failed_looks = 0
+        self._served |= {port: here[port].address for port in self._done if port in here}
+        self._done.clear()
         self._served = {
             port: address
             for port, address in self._served.items()
             if port in here and here[port].address == address
         }
-        came = [one for port, one in here.items() if port not in self._lanes and port not in self._served]
-        for one in came[:takes]:
-            self._lanes[one.port] = Lane(self._hands, _just_seen(one), self._serving(one), self._heard)
-        return outcomes
+        busy = {*self.ports_at_work, *self._served}
+        for one in [one for port, one in here.items() if port not in busy][:takes]:
+            self._lanes.begin(_just_seen(one), self._serving(one))
+
+    def _noted(self, outcome: Outcome) -> None:
+        self._done.add(outcome.port)
+        self._note(outcome)
 
     def stop(self) -> None:
         """Stop every lane at work, as Ctrl-C would."""
-        for lane in self._lanes.values():
-            lane.stop()
+        self._lanes.stop()
+
+    def wait(self) -> None:
+        """Until no board is at work, and none is taken meanwhile. Ctrl-C stops them."""
+        self._lanes.wait()
 
     def _serving(self, attached: Attached) -> Job:
         def serve(lane: Lane, hands: Hands) -> Receipt:

@@ -7,8 +7,10 @@ flashes, leaves, and waits for the application to say its new version.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import ParamSpec
 
 from updater.heads.plan import Plan, make_plan
 from updater.heads.report import Receipt, Result
@@ -42,6 +44,7 @@ from updater.words.errors import (
 from updater.words.events import Asks, Emit, Event, Noticed, Step, StepDone
 from updater.words.facts import DeviceFacts
 
+_Said = ParamSpec("_Said")
 REPLUG_NOW = "Unplug the device and plug it in again now."
 """What a person is told where the ROM cannot start the new program."""
 
@@ -177,15 +180,15 @@ def seen_again(hands: Hands, prepared: Errand, plan: Plan, steps: Steps) -> Devi
     return back
 
 
-def unfailing(emit: Emit) -> Emit:
+def unfailing(emit: Callable[_Said, None]) -> Callable[_Said, None]:
     """A listener that cannot stop the work: one that fails (a closed pipe, a full disk) is not told more."""
     listening = True
 
-    def told(event: Event) -> None:
+    def told(*said: _Said.args, **more: _Said.kwargs) -> None:
         nonlocal listening
         if listening:
             try:
-                emit(event)
+                emit(*said, **more)
             except (OSError, ValueError):
                 listening = False
 

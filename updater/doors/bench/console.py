@@ -9,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 from updater.doors.bench.face import LanesFace
-from updater.doors.console import kept, receipt_name
+from updater.doors.console import awake, kept, receipt_name
 from updater.doors.terminal import Face
 from updater.hands.host import today
 from updater.hands.receiptbook import ReceiptBook, open_receipt_book
 from updater.heads.otp.report import otp_receipt_line
 from updater.heads.otp.words import production_words
-from updater.heads.report import receipt_line
+from updater.heads.report import Line, receipt_line
 from updater.heads.tally import board_line, board_row, check_label, label_text
 from updater.story.catalogue import newest_if_any
 from updater.story.job import Hands, Prepared, Request
@@ -23,7 +23,7 @@ from updater.story.lanes import Outcome, gravest, perform_every, prepare_every
 from updater.story.production import Production
 from updater.story.station import LOOK_EVERY_MS, Station
 from updater.story.update import check_may_write, dry_run, perform
-from updater.words.errors import StorageFailed
+from updater.words.errors import StorageFailed, UpdaterError, UsbFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,8 @@ def install_every(
         if wanted and not dry:
             check_may_write(hands)
             _ask_once(face, list(wanted.values()), yes=yes)
-            perform_every(hands, wanted, lanes.hear, clerk.note)
+            with clerk.tally_of_what_is_done(), awake(hands):
+                perform_every(hands, wanted, lanes.hear, clerk.note)
         return clerk.tally()
 
 
@@ -79,24 +80,34 @@ def station(
     hands = _with_newest(hands, request, face)
     question = _said_of_values(hands, face, production)
     with _clerk(hands, face, lanes, paper) as clerk, hands.bus.clock.together():
-        bench = Station(hands, request, lanes.hear, production)
+        bench = Station(hands, request, lanes.hear, clerk.note, production)
         face.confirm(question, yes=yes)
         face.say("Plug the boards in. Ctrl-C ends the station once those at work are done.")
-        left = boards
-        while left is None or left > 0 or bench.ports_at_work:
+        with clerk.tally_of_what_is_done(), awake(hands):
             try:
-                hands.bus.clock.sleep_ms(LOOK_EVERY_MS)
-                takes = 0 if clerk.failure else None if left is None else left - len(bench.ports_at_work)
-                for outcome in bench.look(takes=takes):
-                    clerk.note(outcome)
-                    left = left if left is None else left - 1
-                if clerk.failure and not bench.ports_at_work:
-                    break
-            except KeyboardInterrupt:
-                if left == 0:
-                    bench.stop()
-                left = 0
+                _serve(hands, bench, clerk, boards)
+            finally:
+                bench.wait()
         return clerk.tally()
+
+
+def _serve(hands: Hands, bench: Station, clerk: _Clerk, boards: int | None) -> None:
+    """Until so many boards are done, or nothing more can be: those at work are always waited for."""
+    is_closing = False
+    while not is_closing or bench.ports_at_work:
+        try:
+            hands.bus.clock.sleep_ms(LOOK_EVERY_MS)
+            left = None if boards is None else boards - clerk.count - len(bench.ports_at_work)
+            bench.look(takes=0 if is_closing else left)
+            is_closing |= clerk.failure is not None or clerk.count == boards
+        except UsbFailed as problem:
+            if not is_closing:
+                clerk.ends_for(problem)
+            is_closing = True
+        except KeyboardInterrupt:
+            if is_closing:
+                bench.stop()
+            is_closing = True
 
 
 def _with_newest(hands: Hands, request: Request, face: Face) -> Hands:
@@ -132,14 +143,19 @@ def _ask_once(face: Face, prepared: Sequence[Prepared], *, yes: bool) -> None:
 
 
 class _Clerk:
-    """Writes down how each lane ended, and tells it. `failure`: why the book cannot be written any more."""
+    """Writes down how each lane ended, and tells it. `failure`: why no more boards are taken."""
 
     def __init__(
         self, hands: Hands, face: Face, lanes: LanesFace, label: str | None, book: ReceiptBook | None
     ) -> None:
         self._hands, self._face, self._lanes, self._label, self._book = hands, face, lanes, label, book
         self._outcomes: list[Outcome] = []
-        self.failure: StorageFailed | None = None
+        self.failure: UpdaterError | None = None
+
+    @property
+    def count(self) -> int:
+        """How many boards are done, whatever came of them."""
+        return len(self._outcomes)
 
     def note(self, outcome: Outcome) -> None:
         """The lane is done: nothing that fails here may stop another one."""
@@ -152,18 +168,27 @@ class _Clerk:
         )  # fmt: skip
         line = board_line(row, receipt=receipt, error=error, otp=otp)
         if receipt and receipt.erased_sectors:
-            kept(self._hands.store, receipt_name(at, receipt), receipt_line(receipt), self._face)
+            self._keep(receipt_name(at, receipt), receipt_line(receipt))
         if otp and otp.verified == "read-back":
             name = f"{at:%Y%m%d-%H%M%S-%f}-{otp.plan.product}-otp-on-{outcome.port}"
-            kept(self._hands.store, name, otp_receipt_line(otp), self._face)
+            self._keep(name, otp_receipt_line(otp))
         try:
             if self._book is not None:
                 self._book.add(row, line)
         except StorageFailed as problem:
-            self.failure = problem
-            self._face.say(f"Note: {problem.message}. No more boards are taken.")
+            self.ends_for(problem)
         with suppress(OSError, ValueError):
             self._lanes.ended(outcome, line, label)
+
+    def _keep(self, name: str, line: Line) -> None:
+        with suppress(OSError, ValueError):
+            kept(self._hands.store, name, line, self._face)
+
+    def ends_for(self, problem: UpdaterError) -> None:
+        """No more boards are taken for this; the tally has its exit status too."""
+        self.failure = problem
+        with suppress(OSError, ValueError):
+            self._face.say(f"Note: {problem.message}. No more boards are taken. {problem.advice}")
 
     def _label_of(self, outcome: Outcome, at: datetime) -> str | None:
         """The label of a board that is done; with values of its own, each time that it comes."""
@@ -182,9 +207,18 @@ class _Clerk:
         if self.failure:
             statuses.append(self.failure.exit_status)
         exit_status = gravest(statuses)
-        with suppress(OSError, ValueError):
+        with suppress(KeyboardInterrupt, OSError, ValueError):
             self._lanes.tally(self._outcomes, exit_status)
         return exit_status
+
+    @contextmanager
+    def tally_of_what_is_done(self) -> Iterator[None]:
+        """What stops the work itself does not hide what came of the boards that are done."""
+        try:
+            yield
+        except BaseException:
+            self.tally()
+            raise
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from updater.doors.console import IN_PLACE, keep_and_tell, stopped_at_work
+from updater.doors.console import IN_PLACE, awake, keep_and_tell, stopped_at_work
 from updater.doors.memory.console import FILE_LIMIT_BYTES
 from updater.doors.terminal import Face
 from updater.hands.host import read_file
@@ -49,7 +49,7 @@ def write(
         return 0
     check_may_write(hands)
     _ask(face, bench, yes=yes)
-    with stopped_at_work():
+    with stopped_at_work(), awake(hands):
         receipt = perform_write(hands, bench, bench.plan, face.emit)
     with suppress(KeyboardInterrupt, OSError, ValueError):  # the device is done, whoever listens
         _tell(hands, face, receipt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from updater.doors.console import IN_PLACE, keep_and_tell, stopped_at_work
+from updater.doors.console import IN_PLACE, awake, keep_and_tell, stopped_at_work
 from updater.doors.terminal import Face
 from updater.heads.otp.layout import Layout, decode
 from updater.heads.otp.plan import OtpPlan, Patch, otp_area
@@ -54,7 +54,7 @@ def write(
 ) -> int:
     """`updater otp write`: prepare, ask once, perform, and keep the receipt."""
     subject = find(hands, request, patches)
-    with stopped_at_work(), in_bootloader(hands, subject, face.emit) as visit:
+    with stopped_at_work(), awake(hands), in_bootloader(hands, subject, face.emit) as visit:
         plan = prepare(visit, patches)
         if plan.runs:
             face.announce(otp_plan_line(plan, visit.worker.alternate), describe(plan))

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from updater.doors.console import keep_and_tell, stopped_at_work
+from updater.doors.console import awake, keep_and_tell, stopped_at_work
 from updater.doors.console import request_for as release_request
 from updater.doors.otp.console import ask_once, show, tell
 from updater.doors.terminal import Face
@@ -159,7 +159,7 @@ def write_by_layout(
     chosen = _choose(hands, face, request, wanted, burns=True)
     subject, sources = chosen.subject, read_sources(wanted, chosen.layout, chosen.name)
     books = read_books(sources)
-    with stopped_at_work(), in_bootloader(hands, subject, face.emit) as visit:
+    with stopped_at_work(), awake(hands), in_bootloader(hands, subject, face.emit) as visit:
         before = visit.worker.read()
         board = board_of(sources.layout, visit, subject, before)
         issue = issue_for(sources, board, uid_of(visit, subject), books)
@@ -189,7 +189,7 @@ def lock(hands: Hands, face: Face, request: Request, wanted: Wanted, block: int,
     chosen = _choose(hands, face, request, wanted, burns=True)
     subject, layout = chosen.subject, chosen.layout
     check_block(layout, otp_area(behaviour_of(hands.silicon, subject.connected.facts).chip), block)
-    with stopped_at_work(), in_bootloader(hands, subject, face.emit) as visit:
+    with stopped_at_work(), awake(hands), in_bootloader(hands, subject, face.emit) as visit:
         plan = make_lock_plan(visit.product, visit.behaviour, layout, block, visit.worker.read())
         if plan.run is not None:
             face.announce(otp_lock_plan_line(plan), describe_lock(plan))
