@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from updater.heads.trust import Root, walk_roots
+from updater.heads.trust import Root
 from updater.words.errors import NotTrusted, Usage
 
 from . import catalogue
 from .asking import Commands, add_key, ask, now, signer_of, vendor_in
 from .files import read_file, write_file
+from .root import chain_of
 from .site import Site
 
 
@@ -65,7 +66,7 @@ def _words(data: bytes, previous: Path | None) -> list[str]:
 
 def _root(files: Sequence[Path]) -> Root:
     roots = [read_file(file) for file in files]
-    chain = walk_roots(roots[0], roots[1:])
+    chain = chain_of(roots)
     if len(chain.versions) != len(roots):
         raise NotTrusted("the roots are not an unbroken chain", advice="List all of them, oldest first.")
     return chain.root

@@ -18,10 +18,10 @@ from . import choice, export, release
 from .asking import Commands, add_key, ask, now, signer_of, vendor_in
 from .cataloguecli import add_catalogue_commands
 from .demo.make import DEFAULT_URL, make_demo
-from .files import read_file, write_file
+from .files import read_file, write_draft, write_file
 from .keycli import add_key_commands, add_root_commands, add_targets_commands
 from .recipe import parse_recipe
-from .record import record_file, record_of, sign_off
+from .record import check_signer, record_file, record_of, sign_off
 from .rehearse import rehearse
 from .sitecli import add_site_commands
 
@@ -46,7 +46,7 @@ def _build(chosen: argparse.Namespace) -> None:
     vendor = vendor_in(chosen.vendor) if chosen.vendor else None
     roots = [read_file(file) for file in chosen.root]
     bundle = release.build(recipe, chosen.recipe.parent, roots, vendor=vendor)
-    write_file(chosen.output, bundle)
+    write_draft(chosen.output, bundle, lambda data: release.read_draft(data).signed_by)
     print("\n".join(release.describe(release.read_draft(bundle))))
     for sentence in choice.warnings(recipe):
         print(f"bundles: {sentence}", file=sys.stderr)
@@ -82,12 +82,14 @@ def _compare(chosen: argparse.Namespace) -> None:
 def _rehearse(chosen: argparse.Namespace) -> None:
     data = read_file(chosen.bundle)
     signer = signer_of(chosen)
+    draft = release.read_draft(data)
+    check_signer(draft.root, signer)
     rehearsed = []
     for one in rehearse(data, vendor_in(chosen.vendor), now()):
         result = "well" if not one.wrong else f"WRONG: {'; '.join(one.wrong)}"
         print(f"{one.part}: {len(one.trials)} trials, {one.commands} updates, {result}", flush=True)
         rehearsed.append(one)
-    record = record_of(release.read_draft(data), rehearsed, now())
+    record = record_of(draft, rehearsed, now())
     output = chosen.output or record_file(chosen.bundle)
     write_file(output, sign_off(record, signer))
     print(f"signed off in {output}")

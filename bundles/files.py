@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from updater.words.errors import StorageFailed, Usage
+from updater.words.errors import NotTrusted, StorageFailed, Usage
 
 
 def read_file(file: Path) -> bytes:
@@ -15,8 +16,21 @@ def read_file(file: Path) -> bytes:
         return file.read_bytes()
     except FileNotFoundError as error:
         raise Usage(f"{file} does not exist", advice="Check the path.") from error
+    except IsADirectoryError as error:
+        raise Usage(f"{file} is a folder", advice="Name the file in it.") from error
     except OSError as error:
         raise StorageFailed(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def write_draft(file: Path, data: bytes, signed_by: Callable[[bytes], object]) -> None:
+    """Write what nobody has signed, but never over what people have; `signed_by` tells of a file's bytes.
+
+    Raises Usage, StorageFailed, and passes on nothing that `signed_by` says of a file of another kind.
+    """
+    with suppress(FileNotFoundError, NotTrusted):
+        if signed_by(file.read_bytes()):
+            raise Usage(f"{file} exists and is signed", advice="Choose another name, or delete it first.")
+    write_file(file, data)
 
 
 def write_file(file: Path, data: bytes) -> None:

@@ -7,12 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 from tuf.api.metadata import Metadata, Root
+from tuf.api.serialization import DeserializationError
 
 from updater.words.errors import Usage
 
 from . import ceremony, keys, root, tokens
 from .asking import Commands, add_key, add_passphrase, ask, now, signer_of
-from .files import read_file, write_file
+from .files import read_file, write_draft, write_file
 
 
 def _key_new(chosen: argparse.Namespace) -> None:
@@ -45,6 +46,13 @@ def _print_key(public: Path) -> None:
     )
 
 
+def _signatures(data: bytes) -> object:
+    try:
+        return Metadata.from_bytes(data).signatures
+    except DeserializationError:
+        return None
+
+
 def _root_new(chosen: argparse.Namespace) -> None:
     draft = root.new_root(
         root_keys=[keys.load_persons(file) for file in chosen.root_key],
@@ -55,7 +63,7 @@ def _root_new(chosen: argparse.Namespace) -> None:
         expires=root.expiry(chosen.expires, now()),
     )
     words = root.check_root(draft, now())
-    write_file(chosen.output, root.dump(draft))
+    write_draft(chosen.output, root.dump(draft), _signatures)
     print("\n".join(words))
 
 
@@ -92,7 +100,7 @@ def _expires(chosen: argparse.Namespace) -> datetime:
 
 def _draft_next(chosen: argparse.Namespace, draft: Metadata[Root]) -> None:
     words = ceremony.check_change(draft, root.load_root(read_file(chosen.old)), now())
-    write_file(chosen.output, root.dump(draft))
+    write_draft(chosen.output, root.dump(draft), _signatures)
     print("\n".join(words))
 
 
@@ -149,7 +157,7 @@ def _targets_new(chosen: argparse.Namespace) -> None:
             programs = list(root.programs_in(previous).values())
     online = keys.load_public(chosen.online_key)
     draft = root.new_targets(trusted, online, expires, version=version, programs=programs)
-    write_file(chosen.output, root.dump(draft))
+    write_draft(chosen.output, root.dump(draft), _signatures)
     print("\n".join([*root.describe_targets(draft.signed), "Nobody has signed yet."]))
 
 

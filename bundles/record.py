@@ -28,6 +28,7 @@ PAYLOAD_TYPE = "application/vnd.stm32-field-updater.rehearsal.v1+json"
 SUFFIX = ".rehearsal"
 _ROLES = ("targets", "snapshot")
 """Of the root: the release keys and the online key."""
+_WHOSE = "Rehearse with the online key or a release key."
 
 
 class RehearsedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,6 +89,12 @@ def sign_off(record: Record, signer: Signer) -> bytes:
     return format_envelope(envelope)
 
 
+def check_signer(root: Root, signer: Signer) -> None:
+    """Before hours of trials: whether a record that this key signs will count. Raises NotTrusted."""
+    if not any(signer.public_key.keyid in root.roles[role].keyids for role in _ROLES):
+        raise NotTrusted("this key may not sign off a rehearsal", advice=_WHOSE)
+
+
 def check_record(data: bytes, root: Root, manifest_sha256: str) -> tuple[Record, str]:
     """The record, and who signed it off. Raises NotTrusted, or Refused for one of another release."""
     envelope = parse_envelope(data)
@@ -98,8 +105,8 @@ def check_record(data: bytes, root: Root, manifest_sha256: str) -> tuple[Record,
         signed |= root.get_verification_result(role, envelope.pae(), envelope.signatures).signed
     if not signed:
         raise NotTrusted(
-            "the record of the rehearsal is not signed by a key of the root",
-            advice="Rehearse with the online key or a release key.",
+            "the record of the rehearsal is signed by nobody who may sign it off",
+            advice=_WHOSE,
         )
     try:
         record = msgspec.json.decode(envelope.payload, type=Record)

@@ -37,6 +37,7 @@ from .keys import name_of
 from .layout import layout_words, read_layout
 from .placement import place
 from .recipe import Recipe, RecipeImage, image_segments
+from .root import chain_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ def build(
     roots = tuple(roots) or tuple(read_file(folder / name) for name in recipe.roots)
     if not roots:
         raise Usage("the recipe names no root", advice="Name at least the first root under `roots`.")
-    chain = walk_roots(roots[0], roots[1:])
+    chain = chain_of(roots)
     if chain.versions != roots:
         raise NotTrusted("the roots are not an unbroken chain", advice="List all of them, oldest first.")
     members = {f"root/{chain.version - len(roots) + 1 + n}.root.json": root for n, root in enumerate(roots)}

@@ -24,6 +24,7 @@ from tuf.api.metadata import (
 from tuf.api.serialization import DeserializationError
 from tuf.api.serialization.json import JSONSerializer
 
+from updater.heads.trust import RootChain, walk_roots
 from updater.words.errors import NotTrusted, Refused, Usage
 from updater.words.facts import Channel
 
@@ -214,6 +215,13 @@ def require_signed(delegator: Root, role: str, metadata: Metadata[Root] | Metada
         raise NotTrusted(
             f"{role}.json does not have enough signatures", advice="Let the missing people sign first."
         ) from error
+
+
+def chain_of(roots: Sequence[bytes]) -> RootChain:
+    """`walk_roots` for those who make roots, and can have the first one signed. Raises NotTrusted."""
+    first = load_root(roots[0])
+    require_signed(first.signed, "root", first)
+    return walk_roots(roots[0], roots[1:])
 
 
 def dump(metadata: Metadata[Root] | Metadata[Targets]) -> bytes:

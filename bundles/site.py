@@ -50,7 +50,7 @@ from .expiry import CHANNEL_LIFE, SNAPSHOT_LIFE, TIMESTAMP_LIFE
 from .files import read_file
 from .record import check_record
 from .release import read_draft
-from .root import CHANNELS, load_targets, require_signed
+from .root import CHANNELS, chain_of, load_targets, require_signed
 from .sitefolder import Release, SiteFolder, record_name
 
 __all__ = ["BIN_BITS", "Release", "Site"]
@@ -347,7 +347,7 @@ class Site(SiteFolder):
 
     def _check_trust(self, roots: Sequence[bytes], targets_json: bytes) -> None:
         """What a client will check, and that the key at hand is the one which the root names."""
-        chain = walk_roots(roots[0], roots[1:])
+        chain = chain_of(roots)
         if len(chain.versions) != len(roots):
             raise NotTrusted("the site's roots are not an unbroken chain", advice="Sign the newest root.")
         root = chain.root

@@ -16,6 +16,7 @@ from updater.heads.vendor import parse_vendor
 
 REPOSITORY = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
+HOLDERS = (*(f"{role}-{n}" for role in ("root", "release") for n in (1, 2, 3)), "online")
 
 
 @pytest.fixture
@@ -155,3 +156,39 @@ def test_a_release_made_with_the_command_line_can_join_a_demo_site(
     assert main(publish) == 6, "nobody has rehearsed it"
     assert main([*publish, "--unrehearsed"]) == 0
     assert (tmp_path / "demo/site/u/demo-widget/beta/latest/index.html").is_file()
+
+
+def test_what_people_have_signed_is_not_replaced_by_a_draft(
+    bundle: Path, demo_vendor: DemoVendor, tmp_path: Path, capsys: Captured
+) -> None:
+    recipe = REPOSITORY / "bundles" / "demo" / "recipes" / "demo-widget-1.1.0.toml"
+    root = tmp_path / "root.json"
+    root.write_bytes(demo_vendor.root)
+    before = root.read_bytes(), bundle.read_bytes()
+    public = {name: str(demo_vendor.keys / f"{name}.pub.pem") for name in HOLDERS}
+    holders = [
+        *("--root-key", *(public[f"root-{n}"] for n in (1, 2, 3))),
+        *("--release-key", *(public[f"release-{n}"] for n in (1, 2, 3))),
+        *("--online-key", public["online"], "--expires", "12months"),
+    ]
+    for command in (
+        ["build", str(recipe), "--root", str(root), "-o", str(bundle)],
+        ["root", "new", *holders, "-o", str(root)],
+    ):
+        assert main(command) == 2, command
+        assert "exists and is signed" in capsys.readouterr().err
+    assert (root.read_bytes(), bundle.read_bytes()) == before
+
+
+def test_who_may_not_sign_off_is_told_before_the_first_trial(
+    bundle: Path, demo_vendor: DemoVendor, capsys: Captured
+) -> None:
+    vendor = ["--vendor", str(demo_vendor.folder / "vendor")]
+    assert main(["rehearse", str(bundle), *vendor, *key(demo_vendor, "root-1")]) == 5
+    said = capsys.readouterr()
+    assert (said.out, "may not sign off" in said.err) == ("", True)
+
+
+def test_a_folder_is_not_a_file(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["show", str(tmp_path)]) == 2
+    assert "is a folder" in capsys.readouterr().err

@@ -11,11 +11,13 @@ from bundles.files import read_file, write_file
 from updater.words.errors import StorageFailed, Usage
 
 
-def test_a_missing_file_is_usage_and_an_unreadable_one_is_storage(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_usage_and_an_unreadable_one_is_storage(tmp_path: Path) -> None:
     with pytest.raises(Usage, match="does not exist"):
         read_file(tmp_path / "nothing")
-    with pytest.raises(StorageFailed):
+    with pytest.raises(Usage, match="is a folder"):
         read_file(tmp_path)
+    with pytest.raises(StorageFailed, match="cannot be read"):
+        read_file(tmp_path / ("x" * 300))
 
 
 def test_a_file_that_cannot_be_replaced_keeps_its_bytes_and_leaves_nothing_beside_it(

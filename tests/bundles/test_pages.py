@@ -169,7 +169,7 @@ def test_the_list_of_programs_goes_by_the_command_line(
     assert digest in capsys.readouterr().out
     exe.write_bytes(PROGRAM + b"!")
     assert main(["site", "programs", str(exe), *where]) == Refused.exit_status
-    assert main([*new, "--previous", str(first), "--program", "-o", str(second)]) == 0
+    assert main([*new, "--previous", str(first), "--program", "-o", str(first)]) == 0
     assert "It lists" not in capsys.readouterr().out
     with pytest.raises(Usage, match="no name for a program"):
         root.program("../Updater.exe", PROGRAM)

@@ -170,7 +170,7 @@ def test_a_chip_without_quirks_is_waited_for_as_told() -> None:
 def test_a_limitation_has_words_and_all_its_sources() -> None:
     found = {limitation.id: limitation for limitation in behaviour(H743, 0x91, "V").limitations}
     wedge = found[WEDGE]
-    assert wedge.text.startswith("Erasing the second half of the flash leaves this ROM busy for ever")
+    assert wedge.text.startswith("When the second half of the flash is erased, this ROM goes on saying")
     assert len(wedge.source) == 3
     assert any("AN2606 table 136" in source for source in wedge.source)
     assert any("ST:234209" in source for source in wedge.source)

@@ -1,4 +1,4 @@
-"""The first field story: an H743 whose ROM stays busy for ever after an erase in bank 2 (ST:234209)."""
+"""The first field story: an H743 whose ROM says dfuDNBUSY for ever after an erase in bank 2 (ST:234209)."""
 
 from __future__ import annotations
 

@@ -286,3 +286,11 @@ def test_the_gravest_lane_decides() -> None:
     assert gravest([4, 11, 8, 10]) == 10
     assert gravest([10, 9, 0]) == 9
     assert gravest([9, 70]) == 70
+
+
+@pytest.mark.parametrize("option", [["--receipts", "paper"], ["--label", "$serial"]])
+def test_paper_for_a_single_device_is_refused_and_not_forgotten(bench: Desk, option: list[str]) -> None:
+    said = bench.install(bench.bundle(NEW), "--device", "1-1", *option)
+    assert (said.exit, said.last["error"]) == (2, "Usage")
+    assert "go with --all" in said.last["message"]
+    assert not bench.holds(NEW)

@@ -239,6 +239,8 @@ def _check(args: argparse.Namespace, face: Face) -> int:
 def _install(args: argparse.Namespace, face: Face) -> int:
     from updater.doors.console import install, knowing_code, request_for, with_options
 
+    if not args.all and (args.receipts or args.label is not None):
+        raise Usage("--receipts and --label go with --all", advice="Add --all, or use `updater station`.")
     with hands_of(args) as hands:
         hands = knowing_code(hands, args.what, face.emit)
         request = request_for(args.what, hands.home.vendor)

@@ -165,6 +165,8 @@ def read_file(path: Path, *, limit: int) -> bytes:
         raise Usage(
             f"there is no file {path}", advice="Check the name, or download the update again."
         ) from error
+    except IsADirectoryError as error:
+        raise Usage(f"{path} is a folder", advice="Name the file in it.") from error
     except OSError as error:
         raise StorageFailed(f"cannot read {path}: {error.strerror}") from error
 

@@ -205,6 +205,11 @@ def product_of(facts: DeviceFacts, vendor: Vendor) -> Product:
     if facts.product is not None:
         raise WrongDevice(f"the device is a {facts.product}, which is not one of {vendor.name}'s products")
     fitting = [one.id for one in vendor.products if not facts.chips or set(facts.chips) & set(one.chips)]
+    if not fitting:
+        raise WrongDevice(
+            f"none of {vendor.name}'s products has a chip like that of the device on port {facts.port}",
+            advice="Connect the right device, or ask its vendor for the updater that is made for it.",
+        )
     raise UnknownDevice(
         f"the device on port {facts.port} cannot say which product it is",
         advice="Read the product name on its label and run the command again with --as PRODUCT, "

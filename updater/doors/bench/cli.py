@@ -49,10 +49,12 @@ def _add_paper(parser: argparse.ArgumentParser) -> None:
         "--receipts",
         type=Path,
         metavar="DIR",
-        help="add a line per board to DIR/boards.jsonl and DIR/boards.csv",
+        help="of several devices: add a line per board to DIR/boards.jsonl and DIR/boards.csv",
     )
     parser.add_argument(
-        "--label", metavar="TEXT", help="the text of each board's label, with $title, $version, $serial, ..."
+        "--label",
+        metavar="TEXT",
+        help="of several devices: the text of each board's label, with $title, $version, $serial, ...",
     )
 
 
