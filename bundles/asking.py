@@ -37,7 +37,10 @@ def ask(question: str, chosen: argparse.Namespace) -> None:
     if chosen.yes:
         return
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):  # the input has ended: what comes next begins its own line
+        print(file=sys.stderr)
+    if answer.strip().lower() not in ("y", "yes"):
         raise Cancelled("not signed", advice="Nothing was changed.")
 
 

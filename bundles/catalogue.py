@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from typing import Any
@@ -163,7 +164,7 @@ def _rest(product: Product) -> Iterator[str]:
     """What `_named` leaves out, key by key; and not what says nothing."""
     for key, value in _plain(product).items():
         if key not in ("id", "number", "title", "chips", "hardware") and value not in (None, 0, []):
-            yield f"  {key}: {json.dumps(value, ensure_ascii=False)}"
+            yield f"  {key}: {_spelled(value)}"
 
 
 def _changes(before: Product, after: Product) -> Iterator[str]:
@@ -171,11 +172,16 @@ def _changes(before: Product, after: Product) -> Iterator[str]:
     was, now = _plain(before), _plain(after)
     for key in now:
         if was[key] != now[key]:
-            old, new = (json.dumps(plain[key], ensure_ascii=False) for plain in (was, now))
-            yield f"CHANGED: {after.id}: {key} was {old}, is {new}"
+            yield f"CHANGED: {after.id}: {key} was {_spelled(was[key])}, is {_spelled(now[key])}"
     for keep in before.keep:
         if keep not in after.keep:
             yield f"NO LONGER KEPT: {after.id}: {keep.length} bytes at 0x{keep.address:08X}"
+
+
+def _spelled(value: object) -> str:
+    """One value, its addresses in hexadecimal: people compare this with vendor.toml."""
+    said = json.dumps(value, ensure_ascii=False)  # within a string the quotes are escaped, so none is met
+    return re.sub(r'(?<="address": )\d+', lambda found: f"0x{int(found[0]):08X}", said)
 
 
 def _plain(product: Product) -> dict[str, Any]:

@@ -45,9 +45,12 @@ def sentences(folder: Path, newest: Mapping[str, int], now: datetime, *, online:
 
 
 def table(folder: Path, newest: Mapping[str, int]) -> list[str]:
-    """The date of every role, the soonest first."""
-    dated = sorted((expires, role) for role, expires, _ in _dates(folder, newest))
-    return [f"{expires:%Y-%m-%d}  {role}.json" for expires, role in dated]
+    """When each role expires, the soonest first; of a channel's many files only the first to do so."""
+    first: dict[str, tuple[datetime, str]] = {}
+    for role, expires, _ in _dates(folder, newest):
+        channel = role.split("-")[0]
+        first[channel] = min(first.get(channel, (expires, role)), (expires, role))
+    return [f"{expires:%Y-%m-%d}  {role}.json" for expires, role in sorted(first.values())]
 
 
 def _dates(folder: Path, newest: Mapping[str, int]) -> Iterator[tuple[str, datetime, timedelta | None]]:

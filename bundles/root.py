@@ -213,7 +213,8 @@ def require_signed(delegator: Root, role: str, metadata: Metadata[Root] | Metada
         delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
     except RepositoryError as error:
         raise NotTrusted(
-            f"{role}.json does not have enough signatures", advice="Let the missing people sign first."
+            f"the {role} file, version {metadata.signed.version}, does not have enough signatures",
+            advice="Let the missing people sign first.",
         ) from error
 
 

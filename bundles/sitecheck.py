@@ -24,6 +24,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
 from updater.hands.channel import UpdateSite
+from updater.hands.fetch import _causes as causes_of
 from updater.hands.fetch import _session as updater_session  # the very session of an updater, not one like it
 from updater.hands.host import Home
 from updater.heads.catalogue import with_catalogue
@@ -110,7 +111,8 @@ class SiteCheck:
             ) from error
         except requests.RequestException as error:
             raise NetworkFailed(
-                f"{self._url} does not answer: {error}", advice="Check the address and that the host runs."
+                f"{self._url} does not answer: {_why(error)}",
+                advice="Check the address and that the host runs.",
             ) from error
 
     def _find(self, what: str, advice: str) -> None:
@@ -363,6 +365,14 @@ class SiteCheck:
                 self._find(f"an updater does not take the catalogue: {error.message}", error.advice)
             else:
                 self.checked.seen.append(f"catalogue {found.version}: an updater takes it")
+
+
+def _why(error: requests.RequestException) -> str:
+    """What the operating system said of it, if it did; else what the library says."""
+    if isinstance(error, requests.Timeout):
+        return f"nothing came within {TIMEOUT_S:.0f} seconds"
+    said = (one.strerror for one in causes_of(error) if isinstance(one, OSError) and one.strerror)
+    return next(said, str(error))
 
 
 def _kept_s(response: requests.Response) -> int | None:

@@ -94,7 +94,7 @@ def _refresh(chosen: argparse.Namespace) -> None:
 
 def _expiring(chosen: argparse.Namespace) -> int:
     site = Site(folder=chosen.site, now=now())
-    print("\n".join(site.dates()[:10]))
+    print("\n".join(site.dates()))
     alarms = site.expiring(online=True)
     for sentence in alarms:
         print(f"bundles: {sentence}", file=sys.stderr)
@@ -185,7 +185,7 @@ def _add_channel(commands: Commands[argparse.ArgumentParser]) -> None:
         required=True, metavar="VERB"
     )
     set_ = verbs.add_parser("set", help="make a signed bundle the current release of a channel")
-    set_.add_argument("channel", choices=[*root.CHANNELS])
+    set_.add_argument("channel", choices=[*map(str, root.CHANNELS)])
     set_.add_argument("bundle", type=Path, metavar="FILE.fwb")
     set_.add_argument("--percent", type=int, default=100, metavar="N", help="of the devices; the others wait")
     set_.add_argument("--step", metavar="VERSION", help="what devices that are too old for it install first")
@@ -193,7 +193,7 @@ def _add_channel(commands: Commands[argparse.ArgumentParser]) -> None:
     _add_site(set_)
     set_.set_defaults(run=_channel_set)
     out = commands.add_parser("withdraw", help="nobody shall install this version any more")
-    out.add_argument("channel", choices=[*root.CHANNELS])
+    out.add_argument("channel", choices=[*map(str, root.CHANNELS)])
     out.add_argument("product", metavar="PRODUCT")
     out.add_argument("version", metavar="VERSION")
     out.add_argument("--back-to", metavar="VERSION", help="make this one current instead")
@@ -245,7 +245,7 @@ def _add_moving(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_link(commands: Commands[argparse.ArgumentParser]) -> None:
     link = commands.add_parser("link", help="print an update link, its page and its code; write the page")
     link.add_argument("product", metavar="PRODUCT")
-    link.add_argument("--channel", choices=[*root.CHANNELS], default=Channel.STABLE)
+    link.add_argument("--channel", choices=[*map(str, root.CHANNELS)], default=Channel.STABLE)
     link.add_argument("--version", metavar="VERSION", help="default: always the latest")
     link.add_argument("--vendor", type=Path, required=True, metavar="DIR", help="its vendor.toml")
     link.add_argument("--page", type=Path, metavar="DIR", help="write DIR/index.html")

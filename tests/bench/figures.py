@@ -192,7 +192,7 @@ _COMPARED = (
     "the datasheet's typical times, and a millisecond for each transfer and each KiB; on top come emulation,",
     "TCP and the hosts' own work. *Model*: the same by the lab's virtual clock, with nothing on top. That",
     "the ROM of an F4 erases faster once it was told its supply is our conclusion from RM0090 and DS8626,",
-    "which no trace confirms; so it is counted both ways.",
+    "which no trace confirms; so it is counted both ways. The goals are this project's own.",
 )
 
 

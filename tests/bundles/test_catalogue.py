@@ -161,11 +161,14 @@ def test_what_changes_is_said_before_somebody_signs(
     assert status == 12
     assert "Sign this catalogue?" in err
     assert "ADDED: demo-tool (number 3), Demo Gadget: stm32f405; hardware A" in out
+    assert '  header: {"address": 0x08000400}' in out
     assert "CHANGED: demo-widget: supply_mv was 3300, is 3000" in out
     assert "REMOVED: demo-gadget (number 2), Demo Gadget: stm32f405; hardware A. Updaters that" in out
     assert "NO LONGER KEPT: demo-widget: 131072 bytes at 0x080E0000" in out
     assert catalogue.read(after.read_bytes()).version == 2
     assert "signed by nobody (0 of 2 needed signatures)" in out
+    status, _, err = run("sign", *arguments, stdin="")
+    assert (status, "[y/N] \n" in err) == (12, True), "where the input ended, the error has its own line"
 
 
 @pytest.mark.parametrize(

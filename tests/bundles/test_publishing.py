@@ -256,7 +256,11 @@ def test_the_alarm_has_a_status_of_its_own(
     shutil.copytree(demo_vendor.site, tmp_path / "site")
     where = ["expiring", "--site", str(tmp_path / "site")]
     assert main(where) == 0
-    assert "2999-12-31  root.json" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert "2999-12-31  root.json" in said
+    told = {line.split("  ")[1].split(".")[0].split("-")[0] for line in said}
+    assert told == {"root", "targets", "snapshot", "timestamp", "stable", "beta"}
+    assert len(said) == len(told), "one line for each channel, however many files it has"
     Site(
         folder=tmp_path / "site",
         online=demo_vendor.signer("online"),

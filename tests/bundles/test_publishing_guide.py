@@ -40,6 +40,9 @@ def test_the_guide_leads_from_nothing_to_a_published_release(
         if program == "mkdir":
             (tmp_path / arguments[0]).mkdir()
             continue
+        if program == "cp":
+            shutil.copy(tmp_path / arguments[0], tmp_path / arguments[1])
+            continue
         assert program == "bundles"
         assert main(arguments) == 0, arguments
     bundle = verify_bundle(

@@ -144,7 +144,7 @@ def test_from_a_tag_to_the_field(checkout: Path, tmp_path: Path) -> None:
                 "secrets.BUNDLES_PASSPHRASE": secret,
                 "vars.STORE_URL": str(store),
                 "vars.SITE_URL": web.url,
-                "inputs.bundle": "signed/demo-widget-v1.1.0.fwb",
+                "inputs.bundle": "signed/demo-widget-1.1.0.fwb",
                 "inputs.channel": "beta",
                 "inputs.percent": "25",
             },
@@ -155,7 +155,7 @@ def test_from_a_tag_to_the_field(checkout: Path, tmp_path: Path) -> None:
         shutil.copytree(checkout / "dist", checkout / "signed")
         for name in ("release-1", "release-2"):
             key = ["--key", str(keys / f"{name}.pem"), "--passphrase-file", str(keys / "passphrase.txt")]
-            assert main(["sign", str(checkout / "signed/demo-widget-v1.1.0.fwb"), *key, "--yes"]) == 0
+            assert main(["sign", str(checkout / "signed/demo-widget-1.1.0.fwb"), *key, "--yes"]) == 0
         publish, look = steps("publish")
         done = runner.run(publish)
         assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from updater.doors.cli import run
 from updater.doors.console import install, request_for
 from updater.doors.terminal import JsonFace
 from updater.lab.backend import LabBackend
-from updater.words.errors import Refused
+from updater.words.errors import Cancelled, Refused
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,16 @@ def test_what_cannot_be_understood_is_exit_2(
     assert said.out == ""
     assert said.err.startswith("Error: ")
     assert "What to do: " in said.err
+
+
+@pytest.mark.parametrize(("stdin", "end"), [("", "[y/N] \n"), ("n", "[y/N] \n"), ("n\n", "[y/N] ")])
+def test_where_the_input_ends_what_comes_next_has_its_own_line(
+    stdin: str, end: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+    with pytest.raises(Cancelled, match="not answered with yes"):
+        JsonFace().confirm("Update now?")
+    assert capsys.readouterr().err == f"Update now? {end}"
 
 
 def test_the_version_is_printed_and_nothing_heavy_is_imported() -> None:

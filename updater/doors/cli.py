@@ -207,7 +207,9 @@ def _add_file_and_link_commands(commands: _Commands, shared: _Parser) -> None:
     doctor.set_defaults(run=_doctor)
 
     report = commands.add_parser("report", parents=[shared], help="write a report for the vendor's support")
-    report.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE, as a zip")
+    report.add_argument(
+        "--output", type=Path, metavar="FILE", help="write it to FILE: a zip, or text if it ends in .txt"
+    )
     report.add_argument(
         "--transcript", type=Path, metavar="FILE", help="write what was said in the last update that failed"
     )

@@ -86,9 +86,12 @@ class _Answers:
 def _read_line(prompt: str) -> str:
     print(prompt, end="", file=sys.stderr, flush=True)
     try:
-        return sys.stdin.readline() if sys.stdin else ""
+        answer = sys.stdin.readline() if sys.stdin else ""
     except (OSError, ValueError):  # not text, closed, or a terminal that has gone: not a yes
-        return ""
+        answer = ""
+    if not answer.endswith("\n"):  # the input has ended: what comes next begins its own line
+        print(file=sys.stderr)
+    return answer
 
 
 class JsonFace(_Answers):

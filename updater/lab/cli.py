@@ -75,7 +75,7 @@ def add_parser(
         action="store_true",
         help="plug the boards into this machine (Linux, root): port path 1-N is vhci port N-1",
     )
-    serve.add_argument("--dialect", choices=list(Dialect), default=Dialect.STANDARD)
+    serve.add_argument("--dialect", choices=[*map(str, Dialect)], default=Dialect.STANDARD)
     return lab
 
 
@@ -122,7 +122,7 @@ def _add_add(add: argparse.ArgumentParser) -> None:
     add.add_argument("--hardware")
     add.add_argument("--firmware", metavar="VERSION|FILE.fwb|FILE.bin@ADDR|none", default="none")
     add.add_argument("--port", metavar="PATH", help="USB port path like 1-2.3; default: the next free one")
-    add.add_argument("--power", choices=list(Power), default=Power.SELF)
+    add.add_argument("--power", choices=[*map(str, Power)], default=Power.SELF)
     add.add_argument("--boot-button", choices=["yes", "no"], default="yes")
     add.add_argument("--in-rom", action="store_true", help="start in the bootloader")
     add.add_argument(

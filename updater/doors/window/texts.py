@@ -223,7 +223,10 @@ FAILURES: Mapping[str, tuple[str, str]] = {
     ),
     "NotTrusted": (
         _("This update is not genuine, or it is damaged"),
-        _("It was not used. Check this computer's date, and get the update again from {support}."),
+        _(
+            "It was not used. Get the update again from {support}. If it happens again, check this "
+            "computer's date."
+        ),
     ),
     "Refused": (
         _("This update may not be installed here"),
