@@ -69,7 +69,7 @@ def load_home() -> Home:
         root = folder.joinpath("root.json").read_bytes()
     except OSError as error:
         raise Usage(
-            f"the vendor folder {folder} cannot be read: {error.strerror}",
+            f"the vendor folder {folder} cannot be read: {error.filename}: {error.strerror}",
             advice="Set UPDATER_VENDOR to a folder with vendor.toml and root.json, or unset it for the demo.",
         ) from error
     return Home(parse_vendor(text, allow_loopback_http=not is_frozen()), root, _driver_in(folder))
