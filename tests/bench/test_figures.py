@@ -1,7 +1,8 @@
 """The figures on the pages are those of docs/figures, and what these say is still so.
 
-All of the matrix is tried by `-m faults`, which holds its totals against the committed ones. Here a thin
-thread is: how many faults there are on a few rows, a sample on one, and the whole model of the comparison.
+All of the matrix is tried by `-m faults`, which holds its totals against the committed ones, and the sample
+on one row. Here a thin thread is: how many faults there are on a few rows, and the whole model of the
+comparison.
 Where one of these fails, `python -m tests.bench figures matrix full-size compare` measures anew.
 """
 
@@ -65,6 +66,7 @@ def test_there_are_as_many_faults_as_the_matrix_had(name: str) -> None:
     assert load(MATRIX)["by_row"][str(row)]["tried"] == tried
 
 
+@pytest.mark.faults
 def test_a_sample_on_real_sectors_ends_as_it_did() -> None:
     rows = [row for row in one_row_per_geometry() if row.chip_id == QUICK_AND_REAL]
     fresh = sample(POINTS, rows, tell=lambda _line: None)

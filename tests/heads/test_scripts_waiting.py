@@ -453,7 +453,7 @@ SCRIPTS: dict[str, Callable[[], Script[Any]]] = {
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(answers=st.lists(answers, min_size=1, max_size=12), cost_ms=st.sampled_from([0.0, 1.0, 50.0]))
 def test_every_script_ends_whatever_the_device_answers(
     name: str, answers: list[bytes | None], cost_ms: float
