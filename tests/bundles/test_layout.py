@@ -54,7 +54,8 @@ def test_the_layout_is_in_the_bundle_and_under_the_signatures(
         "  0x0020 4 bytes: serial, u32 from column Serial",
         "  blocks that may be locked: 1",
     ]
-    assert as_json(draft)["otp"] == {"length": len(GOOD), "sha256": draft.manifest.otp.sha256}  # type: ignore[union-attr] # it has one
+    assert draft.manifest.otp is not None
+    assert as_json(draft)["otp"] == {"length": len(GOOD), "sha256": draft.manifest.otp.sha256}
     changed = write_container(read_container(built) | {LAYOUT: GOOD.replace("u32", "u16").encode()})
     with pytest.raises(NotTrusted, match=r"otp\.toml is not what was signed"):
         verify_bundle(changed, embedded_root=demo_vendor.root, now=NOW)

@@ -332,8 +332,8 @@ def test_who_waits_alone_for_a_while_is_shown_a_product_that_is_new(old: Bench) 
     assert len(old.desk.published.web.asked) == asked
     old.worker.look()
     old.worker.look()
-    (seen,) = old.told[-1].seen  # type: ignore[union-attr]
-    assert (seen.title, seen.version) == ("Demo Gadget", "1.0.0")
+    (one,) = seen(old.told[-1])
+    assert (one.title, one.version) == ("Demo Gadget", "1.0.0")
     assert isinstance(old.prepare(), Offered)
     assert old.perform() == Finished(1, True, "Demo Gadget", "1.1.0")
 
@@ -356,7 +356,9 @@ def test_whose_site_speaks_of_what_only_a_newer_program_knows_is_told_to_ask_for
     for _ in range(ALONE + 1):
         old.worker.look()
     assert "needs updater 99.0.0 or newer" in old.lines
-    assert say(ADVICE_NEW_PRODUCT, vendor="Demo Instruments") in old.told[-1].advice  # type: ignore[union-attr]
+    last = old.told[-1]
+    assert isinstance(last, Looked)
+    assert say(ADVICE_NEW_PRODUCT, vendor="Demo Instruments") in last.advice
 
 
 def test_a_typed_code_of_a_new_product_is_understood(old: Bench) -> None:

@@ -322,7 +322,9 @@ def test_a_text_is_a_code_only_if_it_would_be_written_again(text: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["acme-fw", "x1", "demo-update"])
 def test_a_link_of_any_vendor_has_the_shape_of_one(scheme: str) -> None:
-    check_shape(f"{scheme}://v1/demo-widget/stable/3.4.1")
+    text = f"{scheme}://v1/demo-widget/stable/3.4.1"
+    check_shape(text)
+    assert format_link(parse_link(text, scheme), scheme) == text
 
 
 @pytest.mark.parametrize("text", ["x", "1a", "a" * 33, "a_b", "a.b", "-a", "a%b"])

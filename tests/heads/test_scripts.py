@@ -74,12 +74,12 @@ def test_every_transfer_may_take_as_long_as_the_longest_erase() -> None:
 
 
 def test_select_is_set_interface() -> None:
-    Tape(("01 0B 02 00 00 00 00 00", "")).play(select(2))
+    assert Tape(("01 0B 02 00 00 00 00 00", "")).fits(select(2))
 
 
 def test_detach_carries_its_timeout_and_does_not_mind_that_the_device_is_gone() -> None:
-    Tape(("21 00 E8 03 00 00 00 00", "")).play(detach(1000))
-    Tape(("21 00 E8 03 00 00 00 00", Vanished("gone"))).play(detach(1000))
+    assert Tape(("21 00 E8 03 00 00 00 00", "")).fits(detach(1000))
+    assert Tape(("21 00 E8 03 00 00 00 00", Vanished("gone"))).fits(detach(1000))
 
 
 def test_a_wire_error_that_the_script_does_not_expect_comes_out_of_it() -> None:
@@ -91,20 +91,20 @@ def test_a_wire_error_that_the_script_does_not_expect_comes_out_of_it() -> None:
 
 
 def test_set_address_is_21_and_the_address_in_little_endian() -> None:
-    Tape(
+    assert Tape(
         ("21 01 00 00 00 00 05 00 | 21 78 56 34 12", ""),
         (GETSTATUS, BUSY_100_MS),
         ("sleep 100", ""),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(set_address(0x1234_5678))
+    ).fits(set_address(0x1234_5678))
 
 
 def test_where_polling_at_once_is_known_to_be_harmless_nothing_is_slept() -> None:
-    Tape(
+    assert Tape(
         ("21 01 00 00 00 00 05 00 | 21 00 00 00 08", ""),
         (GETSTATUS, BUSY_100_MS),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(set_address(0x0800_0000, Polling(at_once=True)))
+    ).fits(set_address(0x0800_0000, Polling(at_once=True)))
 
 
 def test_a_memory_that_the_rom_does_not_know_is_refused_with_its_code() -> None:
@@ -130,7 +130,7 @@ def test_err_vendor_is_read_out_protection() -> None:
 
 
 def test_blocks_are_written_from_2_on_and_only_the_last_is_short() -> None:
-    Tape(
+    assert Tape(
         ("21 01 00 00 00 00 05 00 | 21 00 40 00 08", ""),
         (GETSTATUS, BUSY_1_MS),
         ("sleep 1", ""),
@@ -147,18 +147,18 @@ def test_blocks_are_written_from_2_on_and_only_the_last_is_short() -> None:
         (GETSTATUS, BUSY_1_MS),
         ("sleep 1", ""),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(write(0x0800_4000, bytes(range(10)), SMALL))
+    ).fits(write(0x0800_4000, bytes(range(10)), SMALL))
 
 
 def test_a_block_costs_three_transfers_and_no_sleep_where_polling_at_once_is_harmless() -> None:
-    Tape(
+    assert Tape(
         ("21 01 00 00 00 00 05 00 | 21 00 00 00 08", ""),
         (GETSTATUS, BUSY_100_MS),
         (GETSTATUS, DNLOAD_IDLE),
         ("21 01 02 00 00 00 04 00 | AA BB CC DD", ""),
         (GETSTATUS, BUSY_100_MS),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(write(0x0800_0000, bytes.fromhex("AABBCCDD"), EARLY))
+    ).fits(write(0x0800_0000, bytes.fromhex("AABBCCDD"), EARLY))
 
 
 def test_block_numbers_go_on_above_255() -> None:
@@ -278,13 +278,15 @@ LEAVE: tuple[Line, ...] = (
 
 
 def test_leave_sets_the_vector_table_and_downloads_nothing() -> None:
-    Tape(*LEAVE, ("21 01 00 00 00 00 00 00", ""), (GETSTATUS, "00 01 00 00 07 00")).play(leave(0x0800_0000))
+    assert Tape(*LEAVE, ("21 01 00 00 00 00 00 00", ""), (GETSTATUS, "00 01 00 00 07 00")).fits(
+        leave(0x0800_0000)
+    )
 
 
 @pytest.mark.parametrize("error", [STALL, Vanished("gone"), TimedOut("late")])
 def test_a_device_that_is_gone_before_it_answers_has_left(error: WireError) -> None:
-    Tape(*LEAVE, ("21 01 00 00 00 00 00 00", error)).play(leave(0x0800_0000))
-    Tape(*LEAVE, ("21 01 00 00 00 00 00 00", ""), (GETSTATUS, error)).play(leave(0x0800_0000))
+    assert Tape(*LEAVE, ("21 01 00 00 00 00 00 00", error)).fits(leave(0x0800_0000))
+    assert Tape(*LEAVE, ("21 01 00 00 00 00 00 00", ""), (GETSTATUS, error)).fits(leave(0x0800_0000))
 
 
 def test_what_goes_wrong_before_the_jump_is_not_hidden() -> None:

@@ -66,21 +66,21 @@ from updater.heads.dfu.words import (
 
 
 def test_settle_waits_as_long_as_it_is_told_each_time() -> None:
-    Tape(
+    assert Tape(
         (GETSTATUS, "00 64 00 00 04 00"),
         ("sleep 100", ""),
         (GETSTATUS, "00 05 00 00 03 00"),
         ("sleep 5", ""),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(settle(1_000_000.0, 1000, Polling(at_once=False)))
+    ).fits(settle(1_000_000.0, 1000, Polling(at_once=False)))
 
 
 def test_settle_never_sleeps_more_than_a_second_however_absurd_the_poll_time() -> None:
-    Tape(
+    assert Tape(
         (GETSTATUS, "00 FF FF FF 04 00"),
         ("sleep 1000", ""),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(settle(1_000_000.0, 4000, Polling(at_once=False)))
+    ).fits(settle(1_000_000.0, 4000, Polling(at_once=False)))
 
 
 def test_polling_at_once_slows_down_up_to_64_ms() -> None:
@@ -89,7 +89,7 @@ def test_polling_at_once_slows_down_up_to_64_ms() -> None:
     for nap in naps:
         lines += [(f"sleep {nap}", ""), (GETSTATUS, BUSY_1000_MS)]
     lines[-1] = (GETSTATUS, DNLOAD_IDLE)
-    Tape(*lines).play(settle(1_000_000.0, 4000, Polling(at_once=True)))
+    assert Tape(*lines).fits(settle(1_000_000.0, 4000, Polling(at_once=True)))
 
 
 @pytest.mark.parametrize("at_once", [False, True])
@@ -121,7 +121,7 @@ def test_a_pc_that_dozes_for_a_second_in_a_write_does_not_break_the_update_off()
         (GETSTATUS, DNLOAD_IDLE),
         cost_ms=1000,
     )
-    tape.play(settle(1_000_000.0, 100, Polling(at_once=False)))
+    assert tape.fits(settle(1_000_000.0, 100, Polling(at_once=False)))
 
 
 def test_settle_gives_a_dfu_error_with_its_code_at_once() -> None:
@@ -145,7 +145,7 @@ def test_a_stalled_poll_is_a_stall() -> None:
 def test_as_many_stalled_polls_in_a_row_as_a_row_allows_are_asked_again(allowed: int) -> None:
     """dfu-util does so for the L4, three times, with a pause."""
     stalled: list[Line] = [(GETSTATUS, STALL), ("sleep 10", "")] * allowed
-    Tape(*stalled, (GETSTATUS, DNLOAD_IDLE)).play(settle(1_000_000.0, 4000, Polling(stalls=allowed)))
+    assert Tape(*stalled, (GETSTATUS, DNLOAD_IDLE)).fits(settle(1_000_000.0, 4000, Polling(stalls=allowed)))
     with pytest.raises(Stalled):
         Tape(*stalled, (GETSTATUS, STALL)).play(settle(1_000_000.0, 4000, Polling(stalls=allowed)))
 
@@ -153,7 +153,7 @@ def test_as_many_stalled_polls_in_a_row_as_a_row_allows_are_asked_again(allowed:
 def test_stalled_polls_are_counted_anew_behind_every_answer() -> None:
     """Two stalls, dfuDNBUSY, two stalls more: never three in a row."""
     two: list[Line] = [(GETSTATUS, STALL), ("sleep 10", "")] * 2
-    Tape(*two, (GETSTATUS, BUSY_1_MS), ("sleep 1", ""), *two, (GETSTATUS, DNLOAD_IDLE)).play(
+    assert Tape(*two, (GETSTATUS, BUSY_1_MS), ("sleep 1", ""), *two, (GETSTATUS, DNLOAD_IDLE)).fits(
         settle(1_000_000.0, 4000, Polling(stalls=2))
     )
 
@@ -184,7 +184,7 @@ def test_a_state_that_no_standard_knows_ends_the_wait_at_once(state: int, pollin
 )
 def test_from_every_state_the_lawful_request_leads_to_idle(state: str, between: list[Line]) -> None:
     lines: list[Line] = [(GETSTATUS, f"00 00 00 00 {state} 00"), *between, (GETSTATUS, IDLE)]
-    Tape(*(lines if between else lines[:1])).play(go_to_idle())
+    assert Tape(*(lines if between else lines[:1])).fits(go_to_idle())
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_from_the_other_states_no_request_leads_to_idle_and_none_is_sent(state: 
 
 
 def test_state_15_of_sts_library_needs_the_pair() -> None:
-    Tape(
+    assert Tape(
         (GETSTATUS, "00 00 00 00 0F 00"),
         (CLRSTATUS, ""),
         (GETSTATUS, ERR_UNKNOWN),
         (CLRSTATUS, ""),
         (GETSTATUS, IDLE),
-    ).play(go_to_idle())
+    ).fits(go_to_idle())
 
 
 def test_an_operation_of_an_earlier_session_is_waited_for_but_not_for_ever() -> None:
@@ -217,7 +217,7 @@ def test_an_operation_of_an_earlier_session_is_waited_for_but_not_for_ever() -> 
 def test_an_hour_that_the_pc_slept_is_no_hour_in_which_the_device_was_busy(may_stick: bool) -> None:
     """Another tool's erase goes on where it was: it is neither given up nor taken for one that is stuck."""
     busy: list[Line] = [(GETSTATUS, BUSY_1000_MS), ("sleep 1000", "")] * 3
-    Tape(*busy, (GETSTATUS, IDLE), cost_ms=HOUR_MS).play(go_to_idle(may_stick))
+    assert Tape(*busy, (GETSTATUS, IDLE), cost_ms=HOUR_MS).fits(go_to_idle(may_stick))
 
 
 @pytest.mark.parametrize(
@@ -236,14 +236,14 @@ def test_a_device_that_cannot_be_pushed_to_idle_is_given_up_after_a_few_pushes(
 
 
 def test_erase_is_41_and_an_address_of_the_sector() -> None:
-    Tape(
+    assert Tape(
         ("21 01 00 00 00 00 05 00 | 41 00 00 0E 08", ""),
         (GETSTATUS, BUSY_1000_MS),
         ("sleep 1000", ""),
         (GETSTATUS, BUSY_1000_MS),
         ("sleep 1000", ""),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(erase(0x080E_0000, 4000))
+    ).fits(erase(0x080E_0000, 4000))
 
 
 def test_an_erase_that_fails_is_refused_with_its_code() -> None:
@@ -267,12 +267,12 @@ def test_an_erase_that_never_ends_is_given_up_after_its_own_ceiling() -> None:
 
 
 def test_mass_erase_is_41_alone() -> None:
-    Tape(
+    assert Tape(
         ("21 01 00 00 00 00 01 00 | 41", ""),
         (GETSTATUS, BUSY_100_MS),
         ("sleep 100", ""),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(mass_erase(32_000))
+    ).fits(mass_erase(32_000))
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ ERASE_BANK_2: Line = ("21 01 00 00 00 00 05 00 | 41 00 00 10 08", "")
 
 def test_the_stuck_erase_is_left_as_in_the_usb_trace() -> None:
     """ST:234209: dfuDNBUSY, the wait, CLRSTATUS -> (14, 10), CLRSTATUS -> (0, 2)."""
-    Tape(
+    assert Tape(
         ERASE_BANK_2,
         (GETSTATUS, BUSY_1000_MS),
         ("sleep 4000", ""),
@@ -335,27 +335,27 @@ def test_the_stuck_erase_is_left_as_in_the_usb_trace() -> None:
         (GETSTATUS, ERR_UNKNOWN),
         (CLRSTATUS, ""),
         (GETSTATUS, IDLE),
-    ).play(erase_with_stuck_busy(0x0810_0000, 4000))
+    ).fits(erase_with_stuck_busy(0x0810_0000, 4000))
 
 
 def test_a_rom_without_the_fault_is_sent_no_clrstatus() -> None:
-    Tape(
+    assert Tape(
         ERASE_BANK_2,
         (GETSTATUS, BUSY_1000_MS),
         ("sleep 4000", ""),
         (GETSTATUS, DNLOAD_IDLE),
-    ).play(erase_with_stuck_busy(0x0810_0000, 4000))
+    ).fits(erase_with_stuck_busy(0x0810_0000, 4000))
 
 
 def test_a_rom_that_is_idle_after_the_first_clrstatus_is_not_sent_another() -> None:
-    Tape(
+    assert Tape(
         ERASE_BANK_2,
         (GETSTATUS, BUSY_1000_MS),
         ("sleep 4000", ""),
         (GETSTATUS, BUSY_1000_MS),
         (CLRSTATUS, ""),
         (GETSTATUS, IDLE),
-    ).play(erase_with_stuck_busy(0x0810_0000, 4000))
+    ).fits(erase_with_stuck_busy(0x0810_0000, 4000))
 
 
 def test_a_stuck_erase_that_the_pair_does_not_clear_is_an_error() -> None:

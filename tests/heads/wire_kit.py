@@ -66,9 +66,15 @@ class Tape:
         self.cost_ms = cost_ms
 
     def play(self, script: Script[Any]) -> Any:
+        """What the script returns, which must ask for all of this and for nothing else."""
         value = drive(script, self.perform)
         assert not self.lines, f"the script left out {self.lines}"
         return value
+
+    def fits(self, script: Script[Any]) -> bool:
+        """Whether the script asks for all of this, in this order, and for nothing else."""
+        drive(script, self.perform)
+        return not self.lines
 
     def perform(self, wish: Wish) -> Answer:
         assert self.lines, f"nothing was expected any more, but: {on_the_wire(wish)}"

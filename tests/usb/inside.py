@@ -21,7 +21,7 @@ from pathlib import Path
 
 import updater.doors.console  # what an updater needs is imported once, before the forks
 import updater.lab.cli
-import updater.story.update  # noqa: F401
+import updater.story.update  # noqa: F401 - see above
 from updater.doors.cli import run
 from updater.lab.attach import VHCI
 

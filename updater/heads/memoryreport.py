@@ -10,7 +10,7 @@ from typing import Literal
 from updater.heads.dfufile import DfuFile
 from updater.heads.memory import Difference, Memory
 from updater.heads.plan import Plan
-from updater.heads.report import Line, Result, device_line, hex_text, plan_line
+from updater.heads.report import Line, Result, cost_of, device_line, hex_text, plan_line
 from updater.heads.silicon import Option
 from updater.words.events import Step
 from updater.words.facts import DeviceFacts, IdentityFrom, Segment
@@ -65,9 +65,7 @@ def write_receipt_line(receipt: WriteReceipt) -> Line:
         "verified": receipt.verified,
         "wrote_bytes": receipt.wrote_bytes,
         "erased_sectors": receipt.erased_sectors,
-        "control_transfers": receipt.control_transfers,
-        "steps": [{"step": step, "ms": ms} for step, ms in receipt.steps],
-        "clock": receipt.clock,
+        **cost_of(receipt.control_transfers, receipt.steps, receipt.clock),
     }
 
 

@@ -6,6 +6,7 @@ bytes, times ms. Pure: values in, dictionaries out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -137,9 +138,16 @@ def receipt_line(receipt: Receipt) -> Line:
         "verified": receipt.verified,
         "wrote_bytes": receipt.wrote_bytes,
         "erased_sectors": receipt.erased_sectors,
-        "control_transfers": receipt.control_transfers,
-        "steps": [{"step": step, "ms": ms} for step, ms in receipt.steps],
-        "clock": receipt.clock,
+        **cost_of(receipt.control_transfers, receipt.steps, receipt.clock),
+    }
+
+
+def cost_of(control_transfers: int, steps: Iterable[tuple[Step, int]], clock: str) -> Line:
+    """What a piece of work cost, as every receipt says it."""
+    return {
+        "control_transfers": control_transfers,
+        "steps": [{"step": step, "ms": ms} for step, ms in steps],
+        "clock": clock,
     }
 
 

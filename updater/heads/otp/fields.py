@@ -26,7 +26,10 @@ UID_BYTES = 12
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """What every field has: a name, and where it begins, counted from the start of the OTP data."""
+    """What every field has: a name, and where it begins, counted from the start of the OTP data.
+
+    What each type says for itself raises `NotImplementedError` here: a msgspec Struct cannot be an ABC.
+    """
 
     name: FieldName
     offset: Offset

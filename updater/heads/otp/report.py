@@ -10,7 +10,7 @@ from typing import Literal
 from updater.heads.otp.layout import Decoded
 from updater.heads.otp.lock import LockPlan
 from updater.heads.otp.plan import OtpContents, OtpPlan, Patch
-from updater.heads.report import Line, device_line, hex_text
+from updater.heads.report import Line, cost_of, device_line, hex_text
 from updater.heads.silicon import OtpArea
 from updater.words.events import Step
 from updater.words.facts import DeviceFacts
@@ -136,9 +136,7 @@ def otp_receipt_line(receipt: OtpReceipt) -> Line:
         **({"fields": sorted(issue.values), **_issue(issue)} if issue else {}),
         "verified": receipt.verified,
         "wrote_bytes": receipt.wrote_bytes,
-        "control_transfers": receipt.control_transfers,
-        "steps": [{"step": step, "ms": ms} for step, ms in receipt.steps],
-        "clock": receipt.clock,
+        **cost_of(receipt.control_transfers, receipt.steps, receipt.clock),
     }
 
 
